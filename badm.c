@@ -1,0 +1,2 @@
+#define BADM_IMPLEMENTATION
+#include "badm.h"

@@ -1,0 +1,8019 @@
+/* badm.h - v0.1.0 - neural networks that train themselves inside your C or C++ program - one file, no dependency
+   SPDX-License-Identifier: MIT OR Unlicense                                          (the texts are at the end)
+
+   Tensors, reverse-mode autodiff, sub-batch workers on threads, and the BADM optimiser: Batch ADMM for deep learning
+   (Wang, Zhou, Li; arXiv 2407.01640). ADMM is the alternating direction method of multipliers; it is *not* Adam, though
+   Adam is here too, with SGD, momentum, Nesterov, RMSProp, Adagrad, AdamW, NAdam, NAdamW and Muon to compare with.
+
+   DO THIS once, in *one* C or C++ file, to create the implementation:
+
+       #define BADM_IMPLEMENTATION
+       #include "badm.h"
+
+   and include it plainly everywhere else (or compile the two-line badm.c beside it). Then:  cc -O2 app.c -lpthread
+
+   QUICK START: a complete program (cc -O2 xor.c -lpthread && ./a.out)
+
+       #define BADM_IMPLEMENTATION
+       #include "badm.h"
+       #include <stdio.h>
+
+       typedef struct { badm_linear hidden, output; } net;
+       static const float inputs[4][2] = { {0,0}, {0,1}, {1,0}, {1,1} }, targets[4] = { 0, 1, 1, 0 };
+
+       static badm_tensor *loss(badm_tape *t, const badm_batch *b, void *user)
+       {
+           const net *n = (const net *)user;
+           badm_tensor *x = badm_rows(t, &inputs[0][0], 2, b), *y = badm_rows(t, targets, 1, b);
+           badm_tensor *h = badm_tanh(t, badm_linear_forward(t, n->hidden, x));
+           return badm_bce_with_logits(t, badm_linear_forward(t, n->output, h), y);
+       }
+
+       int main(void)
+       {
+           badm_model *m = badm_model_new(1);
+           net n = { badm_linear_new(m, "hidden", 2, 8), badm_linear_new(m, "output", 8, 1) };
+           badm_trainer_desc d; badm_trainer *tr; badm_report r;
+           int i;
+           badm_trainer_defaults(&d);
+           d.model = m; d.loss = loss; d.user = &n; d.max_batch = 4; d.sub_batches = 1; d.sigma = 0.5f; d.rho = 4.5f;
+           if (badm_trainer_new(&tr, &d) != BADM_OK) { puts(badm_model_error(m)); return 1; }
+           for (i = 0; i < 500; i++) badm_step(tr, NULL, 4, &r);
+           printf("loss %f\n", (double)r.loss);
+           badm_trainer_free(tr); badm_model_free(m);
+           return 0;
+       }
+
+   THE METHOD, as a specification (Boyd's letters; the paper's equations in this order)
+
+     A batch of n samples is split into S sub-batches ("slots") of n_s samples; alpha_s = n_s/n; F_s is the mean loss over
+     sub-batch s; pi_s is its multiplier (the dual variable); sigma weighs the consensus w_s = w, rho the proximal term.
+
+         w_s   = w - Q^-1 (grad F_s(w) + pi_s)/(rho + sigma)       primal, inexact: one linearised proximal step   (parallel in s)
+         pi_s += sigma Q (w_s - w)                                 dual ascent                                     (parallel in s)
+         w     = sum_s alpha_s (w_s + Q^-1 pi_s/sigma)             aggregate            start: w_s = w_0, pi_s = 0
+
+     State is carried across batches and epochs. Q = I is the paper (BADM_PLAIN). BADM_DIAGONAL: Q = diag(sqrt(v^)+eps), v the
+     bias-corrected average of the squared mean gradient. BADM_ORTHOGONAL, for 2-D weights: Q^-1 u = orthogonalise(u) times
+     max(1, rows/cols)^0.5.
+
+     With constant alpha the slots enter only through the mean gradient G. With m = -sum alpha_s pi_s, beta = rho/(rho+sigma):
+
+         m' = beta m + (1-beta) G,        w' = w - Q^-1 (2m' - m)/sigma
+
+     for any sigma, rho and Q per step. That is the default form (BADM_COLLAPSED): two vectors, whatever S. It is momentum with a
+     look-ahead, a near relative of Nesterov's: 1/sigma is the long-run step size, beta the momentum. On a quadratic of
+     curvature h it is stable exactly for h < (4 rho + 2 sigma)/3; rho ~ L, sigma ~ 2 sqrt(mu rho) is the near-optimal choice.
+     BADM_PER_SLOT keeps every pi_s, as the paper writes it, and is what local steps and SISA need.
+
+     With ridge lambda (Q = I), the problem gains lambda/2 |w|^2:  w = sigma/(sigma+lambda) sum_s alpha_s (w_s + pi_s/sigma).
+     SISA (arXiv 2502.10784; BADM_SISA, per slot): the proximal term alone gets the slot's second moment v_s of grad F_s + pi_s:
+         w_s = w - (grad F_s + pi_s)/(sigma + rho (sqrt(v_s^)+eps)).
+     Local steps K > 1: a step consumes K batches, slot s owns its n_s samples of each, s_ = sigma/K:
+         w_s := w;   K times: w_s -= [Q^-1(grad F_{s,k}(w_s) + pi_s) + s_ (w_s - w)]/(rho + s_);   then once
+         pi_s += s_ Q (w_s - w);   w := sum_s alpha_s (w_s + Q^-1 pi_s/s_).           Q is refreshed once, from the gradients of k = 1.
+
+   CONTENTS (search for the tag in the implementation)
+
+     compile-time options, memory, threads, errors, bits, "it does not learn"      below
+     API                                                                           after the include guard
+     >>platform   compilers, threads, allocation, floating-point state             >>random      counter-based numbers, shuffling
+     >>math       exp, log, tanh, erf, cos, sqrt with their own fixed bits         >>errors      records and sentences
+     >>kernels    matrix multiplication, sums in a fixed order                     >>model       parameters in one slab, initialisers
+     >>tape       arena, tensors, recording                                        >>autodiff    operations: shape, forward, backward
+     >>layers     linear, embedding                                                >>data        rows, labels, batches
+     >>workers    the pool, a slot's gradient                                      >>methods     BADM and the baselines
+     >>monitors   residuals, balancing, diagnosis                                  >>trainer     plan, step, epoch, evaluation
+     >>checks     gradient check, self test                                        >>files       safetensors, npy, IDX, CSV, LIBSVM, C arrays
+
+   COMPILE-TIME OPTIONS       none changes a public struct or signature
+     everywhere:
+       BADM_STATIC            all functions static: several files may each carry a private copy
+       BADM_API               the storage class and attributes of public functions (default: extern)
+     implementation only (where BADM_IMPLEMENTATION is defined):
+       BADM_NO_STDIO          no <stdio.h>: file names are refused, readers and writers through callbacks remain
+       BADM_NO_THREADS        no threads: `workers` is accepted, everything runs on the caller's thread, with the same bits
+       BADM_NO_STDLIB         no <stdlib.h>: no default allocator; memory comes from a badm_memory
+       BADM_NO_TEXT           error sentences, names of operations and diagnoses are left out; codes remain
+       BADM_MALLOC(n), BADM_FREE(p)     the default allocator, both or neither
+       BADM_ASSERT(x)         for misuse of the API alone (a null handle); default assert(), nothing with BADM_NO_STDLIB or NDEBUG
+       BADM_NO_SIMD           plain C kernels only
+       BADM_REPRODUCIBLE      multiply, then add, everywhere: the bits of machines without fused multiply-add, on all machines
+       BADM_SELF_TEST         compiles badm_self_test()
+
+   MEMORY
+     A model owns its parameters (one slab of float), a trainer owns everything else. Both take memory from a badm_memory: callbacks,
+     or one block of the caller's (badm_memory_block); NULL means BADM_MALLOC. badm_trainer_bytes() says what a trainer will take,
+     found by one dry run of the loss callback: shapes only, badm_data() is NULL, badm_is_dry() is true. After badm_trainer_new()
+     nothing is allocated. Only a callback whose graph grows with its values can need more: with an allocator the tape is then enlarged
+     between two attempts of the step and the step repeated (report.tape_growths counts it); in a block the step is refused with the
+     figure, nothing changed.
+
+   THREADS
+     A trainer has its own pool. The loss callback runs on the workers, several at once: `user` is shared and must only be read. All else
+     runs on the thread that calls. Two trainers may be used from two threads. There is no global state.
+
+   ERRORS
+     Functions return a badm_result; nothing aborts, exits or prints. The sentence is in badm_model_error(), badm_trainer_error() or
+     badm_error_text(). After an error a tape's operations return an empty tensor, never NULL, and the first error is kept.
+     A step whose loss or gradient is not finite is refused (BADM_ERR_NONFINITE); parameters and state are as before it.
+
+   BITS
+     Same build, seed, sub_batches and micro_batch: the same bits for any number of workers, and without threads. Sums have an order that
+     depends on shapes alone. Matrix products use one fused multiply-add per term where the machine has it (AVX2, AVX-512,
+     NEON agree), else multiply and add; BADM_REPRODUCIBLE forces the latter. exp, log, tanh, erf, cos, sqrt and the random
+     numbers are the library's own. Workers run in the default floating-point state whatever the host program has set.
+
+   "IT DOES NOT LEARN"
+     1. Scale the inputs to about -1..1 (badm_rows_u8 takes a scale and an offset). 2. Watch report.loss in the first 20 steps: rising or
+     jumping means sigma and rho are too small (double both); falling by less than 1 % means they are too large.
+     3. badm_diagnose() says in words what the trainer has seen. 4. A new operation of yours: badm_check_gradients().
+     5. Classification ends in logits: cross_entropy applies the softmax itself. Regression ends in a plain linear layer.
+*/
+#ifndef BADM_H
+#define BADM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BADM_VERSION_MAJOR 0
+#define BADM_VERSION_MINOR 1
+#define BADM_VERSION_PATCH 0
+#define BADM_VERSION (BADM_VERSION_MAJOR * 1000000L + BADM_VERSION_MINOR * 1000L + BADM_VERSION_PATCH)
+#define BADM_VERSION_STRING "0.1.0"
+
+#ifndef BADM_API
+#ifdef BADM_STATIC
+#if defined(__GNUC__) || defined(__clang__)
+#define BADM_API static __attribute__((unused))
+#else
+#define BADM_API static
+#endif
+#else
+#define BADM_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version the implementation was compiled as. */
+#ifdef BADM_STATIC
+BADM_API long badm_version(void);
+#else
+/* Linking fails where the implementation and a file that asks for it come from different versions. */
+#define badm_version badm_version_0_1_0
+BADM_API long badm_version(void);
+#endif
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Errors
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Every result there is: name, value, meaning. */
+#define BADM_RESULTS(X) \
+    X(BADM_OK,             0, "ok") \
+    X(BADM_ERR_ARGUMENT,  -1, "bad argument") \
+    X(BADM_ERR_SHAPE,     -2, "shapes do not fit") \
+    X(BADM_ERR_LABEL,     -3, "label or index out of range") \
+    X(BADM_ERR_MEMORY,    -4, "not enough memory") \
+    X(BADM_ERR_NONFINITE, -5, "a value is infinite or not a number") \
+    X(BADM_ERR_FILE,      -6, "file cannot be opened, read or written") \
+    X(BADM_ERR_FORMAT,    -7, "file is damaged or of another kind") \
+    X(BADM_ERR_MODEL,     -8, "file is of another model") \
+    X(BADM_ERR_STATE,     -9, "not possible in this state") \
+    X(BADM_ERR_CANCELLED, -10, "cancelled") \
+    X(BADM_ERR_THREAD,    -11, "thread cannot be started") \
+    X(BADM_ERR_EXCHANGE,  -12, "allreduce failed") \
+    X(BADM_ERR_BUILD,     -13, "left out of this build")
+
+#define BADM_X(name, value, text) name = value,
+typedef enum badm_result { BADM_RESULTS(BADM_X) BADM_RESULT_MAX_ = 0x7fff } badm_result;
+#undef BADM_X
+
+/* The number type of one dimension: 16 bits where pointers are, to keep tensors small. */
+#if UINTPTR_MAX <= 0xFFFFu
+typedef uint16_t badm_dim;
+#else
+typedef uint32_t badm_dim;
+#endif
+
+#define BADM_MAX_RANK 4      /* dimensions of a tensor */
+#define BADM_MAX_INPUTS 8    /* inputs of an operation */
+
+/* A shape as plain values: dim[0..rank-1]. rank 0 is a scalar. */
+typedef struct badm_shape { badm_dim dim[BADM_MAX_RANK]; uint8_t rank; } badm_shape;
+
+#if UINTPTR_MAX <= 0xFFFFu
+#define BADM_ERROR_NAME 12
+#else
+#define BADM_ERROR_NAME 64
+#endif
+
+/* What went wrong, kept small; badm_error_text() writes the sentence. Read `code`; the rest is the library's. */
+typedef struct badm_error {
+    badm_result code;
+    const char *operation;          /* "matmul" */
+    const char *message;            /* with %a %b (shapes), %n (name), %0 %1 (numbers) */
+    badm_shape a, b;
+    unsigned long number[2];
+    char name[BADM_ERROR_NAME];
+} badm_error;
+
+/* Writes "operation: what was given: what was expected" into buf[n], cut to fit, and returns its full length (without the 0).
+   An error whose code is BADM_OK gives "". */
+BADM_API size_t badm_error_text(const badm_error *e, char *buf, size_t n);
+
+/* "not enough memory" and the like; "" with BADM_NO_TEXT. */
+BADM_API const char *badm_result_text(badm_result r);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Memory, readers and writers
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Where memory comes from. Fill alloc, free and user (alloc returns NULL when there is none; any alignment will do), or let
+   badm_memory_block() fill it for one block of yours. Must outlive what was made with it. A NULL badm_memory * stands for BADM_MALLOC. */
+typedef struct badm_memory {
+    void *(*alloc)(size_t bytes, void *user);
+    void (*free)(void *p, void *user);
+    void *user;
+    unsigned char *block;           /* badm_memory_block's: a model's slab grows from below, all else from above */
+    size_t block_bytes, low, high;
+} badm_memory;
+
+/* One block for everything: a model and its trainer, say. What is freed out of order comes back only when all is. */
+BADM_API void badm_memory_block(badm_memory *mem, void *block, size_t bytes);
+
+/* Bytes of a block not in use. 0 for callbacks. */
+BADM_API size_t badm_memory_left(const badm_memory *mem);
+
+/* Callbacks return how many bytes they moved; fewer than asked means the end (reading) or failure (writing). */
+typedef struct badm_reader { size_t (*read)(void *buf, size_t bytes, void *user); void *user; } badm_reader;
+typedef struct badm_writer { size_t (*write)(const void *buf, size_t bytes, void *user); void *user; } badm_writer;
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Random numbers and mathematics with the same bits everywhere
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Counter-based (Philox 4x32-10, Salmon et al. 2011): number i of stream s of a seed does not depend on what was drawn before. */
+typedef struct badm_rng { uint64_t seed, stream; uint32_t counter, block[4]; uint8_t left; } badm_rng;
+
+BADM_API void badm_rng_init(badm_rng *r, uint64_t seed, uint64_t stream);
+BADM_API uint32_t badm_rng_u32(badm_rng *r);
+BADM_API uint32_t badm_rng_below(badm_rng *r, uint32_t n);      /* uniform in 0..n-1, unbiased; 0 for n = 0 */
+BADM_API float badm_rng_uniform(badm_rng *r);                   /* [0,1), multiples of 2^-24 */
+BADM_API float badm_rng_normal(badm_rng *r);                    /* mean 0, variance 1 (Box-Muller) */
+
+/* Where sample i of n stands in the order of this epoch: a permutation of 0..n-1 without an array (a Feistel network, walked
+   until the result is below n). */
+BADM_API uint32_t badm_shuffle(uint64_t seed, uint32_t epoch, uint32_t n, uint32_t i);
+
+/* For your own operations: never differ between compilers, libraries or machines. sqrt is IEEE's; the others are within 2 units in the
+   last place (tanh and erf 4) of the true value. Not a number in, not a number out. */
+BADM_API float badm_expf(float x);
+BADM_API float badm_logf(float x);
+BADM_API float badm_log1pf(float x);
+BADM_API float badm_tanhf(float x);
+BADM_API float badm_erff(float x);
+BADM_API float badm_cosf(float x);
+BADM_API float badm_sqrtf(float x);
+BADM_API float badm_sigmoidf(float x);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Model: named parameters in one slab
+   --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct badm_model badm_model;
+typedef struct badm_tape badm_tape;
+typedef struct badm_trainer badm_trainer;
+
+/* A parameter is a place, not a pointer: inside a loss its numbers are reached by badm_param_use(). */
+typedef struct badm_param { badm_model *model; badm_dim index; } badm_param;
+
+/* NULL only when there is no memory for the model itself. Later errors stick in the model, and trainers refuse it.
+   The seed makes the initial values. */
+BADM_API badm_model *badm_model_new(uint64_t seed);
+BADM_API badm_model *badm_model_new_in(badm_memory *mem, uint64_t seed);
+BADM_API void badm_model_free(badm_model *m);
+
+/* The first error that stuck, or the last one of a function that was given the model (loading, trainer_new), as a sentence; "" if none.
+   Valid until the next call with this model. */
+BADM_API const char *badm_model_error(badm_model *m);
+BADM_API badm_result badm_model_result(const badm_model *m);
+
+/* From here on new parameters take their values, in order, from this array (as badm_save_c writes it), are read in place and
+   are frozen: the array may be in flash. Call before the layers are made. Unfreezing one copies it to memory.
+   Taking more than n values is BADM_ERR_MODEL in the model. */
+BADM_API void badm_model_map(badm_model *m, const float *values, size_t n);
+
+/* How new values are drawn. fan_in and fan_out, and every bound, as in torch.nn.init. */
+typedef enum badm_init_kind {
+    BADM_CONSTANT, BADM_UNIFORM, BADM_NORMAL,
+    BADM_KAIMING_UNIFORM, BADM_KAIMING_NORMAL,      /* gain a; std = gain/sqrt(fan) */
+    BADM_XAVIER_UNIFORM, BADM_XAVIER_NORMAL         /* gain a; std = gain*sqrt(2/(fan_in+fan_out)) */
+} badm_init_kind;
+typedef struct badm_init { badm_init_kind kind; float a, b; uint8_t fan_out; } badm_init;
+
+BADM_API badm_init badm_init_constant(float value);
+BADM_API badm_init badm_init_uniform(float low, float high);
+BADM_API badm_init badm_init_normal(float mean, float std);
+BADM_API badm_init badm_init_kaiming_uniform(float gain);       /* fan_in; set .fan_out = 1 for fan_out */
+BADM_API badm_init badm_init_kaiming_normal(float gain);
+BADM_API badm_init badm_init_xavier_uniform(float gain);
+BADM_API badm_init badm_init_xavier_normal(float gain);
+
+/* torch.nn.init.calculate_gain: linear, conv, sigmoid 1; tanh 5/3; relu sqrt 2; leaky_relu sqrt(2/(1+slope^2)); selu 3/4. */
+typedef enum badm_nonlinearity { BADM_GAIN_LINEAR, BADM_GAIN_SIGMOID, BADM_GAIN_TANH, BADM_GAIN_RELU, BADM_GAIN_LEAKY_RELU, BADM_GAIN_SELU } badm_nonlinearity;
+BADM_API float badm_gain(badm_nonlinearity of, float slope);
+
+/* Adds a parameter, or a buffer (saved with the model, never trained). Errors stick in the model: a name that is empty, longer than 200 bytes, used
+   already, or begins with "badm."; rank over 4 or a zero dimension (BADM_ERR_ARGUMENT); a size that overflows, no memory (BADM_ERR_MEMORY). */
+BADM_API badm_param badm_param_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, badm_init init);
+BADM_API badm_param badm_buffer_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, float value);
+
+BADM_API size_t badm_param_count(const badm_model *m);
+BADM_API badm_param badm_param_at(badm_model *m, size_t index);         /* .model NULL when out of range */
+BADM_API badm_param badm_param_find(badm_model *m, const char *name);   /* .model NULL when there is none */
+BADM_API const char *badm_param_name(badm_param p);
+BADM_API badm_shape badm_param_shape(badm_param p);
+BADM_API size_t badm_param_size(badm_param p);
+BADM_API const float *badm_param_values(badm_param p);
+BADM_API float *badm_param_data(badm_param p);      /* to write; NULL when mapped. Moves when a parameter is added */
+BADM_API int badm_param_is_buffer(badm_param p);
+BADM_API int badm_param_is_frozen(badm_param p);
+
+/* Parameter groups: all parameters whose name begins with `prefix` ("" is all). Each returns how many matched; none is an error that sticks.
+   Freezing changes the layout of a trainer: one that exists refuses to step afterwards. */
+typedef enum badm_metric { BADM_PLAIN, BADM_DIAGONAL, BADM_ORTHOGONAL, BADM_SISA, BADM_METRIC_OF_TRAINER } badm_metric;
+BADM_API size_t badm_set_frozen(badm_model *m, const char *prefix, int frozen);
+BADM_API size_t badm_set_weight_decay(badm_model *m, const char *prefix, float factor);     /* times the trainer's; 1 at first */
+BADM_API size_t badm_set_step_scale(badm_model *m, const char *prefix, float factor);       /* times the step, > 0; 1 at first */
+BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric metric);     /* instead of the trainer's */
+
+BADM_API size_t badm_model_size(const badm_model *m);           /* numbers in all parameters and buffers */
+BADM_API size_t badm_trainable_size(const badm_model *m);       /* floats in a gradient vector: parameters not frozen, with padding */
+BADM_API uint64_t badm_model_hash(const badm_model *m);         /* of names, shapes and the bits of all values; the same on every machine */
+BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from);   /* values, by name and shape: BADM_ERR_MODEL, nothing copied */
+
+/* A table of names, shapes, sizes and groups; returns its length like badm_error_text. */
+BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Tensors and the tape
+   --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct badm_op badm_op;
+
+/* float32, row-major, up to 4 dimensions. Lives in its tape's arena until the tape is reset. For writers of operations: in[], args and the shape
+   may be read; numbers are reached through badm_data() and badm_grad() alone. */
+typedef struct badm_tensor badm_tensor;
+struct badm_tensor {
+    const badm_op *op;              /* NULL: a leaf */
+    badm_tensor **in;
+    void *args;                     /* the operation's own copy of its arguments */
+    badm_tensor *previous;          /* recorded before this one */
+    float *data, *grad;
+    badm_dim shape[BADM_MAX_RANK];
+    uint8_t rank, inputs, wants_grad, kind;
+};
+
+/* Integers: labels [n], tokens [n,length]. */
+typedef struct badm_ints { const int32_t *data; badm_dim shape[2]; uint8_t rank; } badm_ints;
+
+/* An operation is one static record. forward fills badm_data(t, y); backward adds to badm_grad(t, y->in[i]) from badm_grad(t, y), and is
+   called only when some input wants a gradient. */
+struct badm_op {
+    const char *name;
+    void (*forward)(badm_tape *t, badm_tensor *y);
+    void (*backward)(badm_tape *t, badm_tensor *y);
+};
+
+/* Which samples a slot looks at: index[0..count-1] into your data. In a dry run index is NULL. */
+typedef struct badm_batch {
+    const uint32_t *index;
+    uint32_t count;
+    uint32_t slot;                  /* 0..S-1 */
+    uint32_t local_step;            /* 0..K-1 */
+    uint64_t step;
+} badm_batch;
+
+/* Builds the loss of the samples of b: a scalar, the mean over them. Runs on the workers. */
+typedef badm_tensor *(*badm_loss_fn)(badm_tape *t, const badm_batch *b, void *user);
+
+BADM_API float *badm_data(badm_tape *t, const badm_tensor *x);      /* NULL in a dry run. A parameter's must not be written */
+BADM_API float *badm_grad(badm_tape *t, badm_tensor *x);            /* NULL where none is wanted. Zero at first use */
+BADM_API size_t badm_size(const badm_tensor *x);
+BADM_API int badm_is_dry(const badm_tape *t);
+BADM_API int badm_training(const badm_tape *t);                     /* 0 while evaluating and predicting */
+BADM_API void badm_count(badm_tape *t, uint32_t n);                 /* the loss is a mean over n terms, not over b->count */
+BADM_API void badm_hits(badm_tape *t, uint32_t correct, uint32_t of);   /* for report.accuracy; cross_entropy calls it */
+
+/* A tape of your own, for predicting or for a loop of your own: bytes of arena, from mem. BADM_ERR_MEMORY. Without gradients at first. */
+BADM_API badm_result badm_tape_new(badm_tape **out, badm_memory *mem, size_t bytes);
+BADM_API void badm_tape_free(badm_tape *t);
+BADM_API void badm_tape_reset(badm_tape *t);                        /* forgets tensors and error; keeps the arena */
+BADM_API void badm_tape_mode(badm_tape *t, int training, uint64_t seed);    /* dropout on or off, and its seed */
+BADM_API size_t badm_tape_used(const badm_tape *t);                 /* bytes since the last reset */
+
+/* Gradients of the parameters of m are added to grads[badm_trainable_size(m)] by badm_backward (NULL: none are recorded). */
+BADM_API void badm_tape_watch(badm_tape *t, badm_model *m, float *grads);
+/* A parameter's place in that vector; NULL grads or a frozen parameter: NULL. */
+BADM_API float *badm_param_grad(badm_tape *t, badm_param p);
+
+/* d loss/d everything, loss being a scalar of this tape. BADM_ERR_SHAPE if it is not. */
+BADM_API badm_result badm_backward(badm_tape *t, badm_tensor *loss);
+
+/* The first error since the reset; .code is BADM_OK if none. */
+BADM_API const badm_error *badm_tape_error(const badm_tape *t);
+
+/* A line per tensor: operation, shape, bytes. Returns its length like badm_error_text. */
+BADM_API size_t badm_tape_dump(const badm_tape *t, char *buf, size_t n);
+
+/* For writers of operations. badm_record makes y of the given shape, copies args, notes the inputs and runs forward (not in a dry run).
+   badm_fail keeps the first error and returns the empty tensor: message may contain %a %b (shapes of a and b) and %0 %1 (numbers).
+   badm_scratch gives memory until forward or backward returns; what it will ask for must have been announced by badm_scratch_reserve before badm_record. */
+BADM_API badm_tensor *badm_record(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape,
+                                  unsigned inputs, badm_tensor *const *in, const void *args, size_t args_bytes);
+BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *operation, const char *message,
+                                const badm_tensor *a, const badm_tensor *b, unsigned long n0, unsigned long n1);
+BADM_API void badm_scratch_reserve(badm_tape *t, size_t bytes);
+BADM_API void *badm_scratch(badm_tape *t, size_t bytes);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Leaves: where numbers enter
+   --------------------------------------------------------------------------------------------------------------------- */
+
+BADM_API badm_tensor *badm_input(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values);     /* copied; NULL: zeros */
+BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values);  /* copied; wants a gradient on a watching tape */
+BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p);
+BADM_API badm_tensor *badm_detach(badm_tape *t, badm_tensor *x);    /* the same numbers, no gradient through it */
+
+/* Rows b->index[i] of a table with `width` numbers a row: [count,width]. u8 and i16: value*scale + offset.
+   fill is called once a sample, on the worker, to write row[width]. */
+BADM_API badm_tensor *badm_rows(badm_tape *t, const float *table, badm_dim width, const badm_batch *b);
+BADM_API badm_tensor *badm_rows_u8(badm_tape *t, const uint8_t *table, badm_dim width, float scale, float offset, const badm_batch *b);
+BADM_API badm_tensor *badm_rows_i16(badm_tape *t, const int16_t *table, badm_dim width, float scale, float offset, const badm_batch *b);
+typedef void (*badm_fill_fn)(float *row, badm_dim width, uint32_t index, void *user);
+BADM_API badm_tensor *badm_rows_fill(badm_tape *t, badm_fill_fn fill, void *user, badm_dim width, const badm_batch *b);
+
+/* Labels of the samples: [count]. Tokens: rows of `width`: [count,width]. */
+BADM_API const badm_ints *badm_labels(badm_tape *t, const int32_t *labels, const badm_batch *b);
+BADM_API const badm_ints *badm_labels_u8(badm_tape *t, const uint8_t *labels, const badm_batch *b);
+BADM_API const badm_ints *badm_tokens(badm_tape *t, const int32_t *table, badm_dim width, const badm_batch *b);
+BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const badm_dim *shape, const int32_t *values);  /* copied */
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Operations. Shapes in brackets; BADM_ERR_SHAPE names both shapes that do not fit; an index outside its range is BADM_ERR_LABEL
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Elementwise with NumPy's broadcasting: shapes are aligned at the right, and a dimension of 1 or absent is repeated. */
+BADM_API badm_tensor *badm_add(badm_tape *t, badm_tensor *a, badm_tensor *b);
+BADM_API badm_tensor *badm_sub(badm_tape *t, badm_tensor *a, badm_tensor *b);
+BADM_API badm_tensor *badm_mul(badm_tape *t, badm_tensor *a, badm_tensor *b);
+BADM_API badm_tensor *badm_div(badm_tape *t, badm_tensor *a, badm_tensor *b);
+BADM_API badm_tensor *badm_scale(badm_tape *t, badm_tensor *x, float factor);                  /* factor*x */
+BADM_API badm_tensor *badm_shift(badm_tape *t, badm_tensor *x, float offset);                  /* x + offset */
+
+/* Matrix products: a[...,m,k] b[...,k,n] -> [...,m,n]; leading dimensions equal, or b a matrix shared by all.
+   nt: b is [...,n,k], its transpose is used. tn: a is [...,k,m]. */
+BADM_API badm_tensor *badm_matmul(badm_tape *t, badm_tensor *a, badm_tensor *b);
+BADM_API badm_tensor *badm_matmul_nt(badm_tape *t, badm_tensor *a, badm_tensor *b);
+BADM_API badm_tensor *badm_matmul_tn(badm_tape *t, badm_tensor *a, badm_tensor *b);
+/* x[...,in] weight[out,in]^T + bias[out] -> [...,out]; bias may be NULL. As torch.nn.functional.linear. */
+BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias);
+
+/* Elementwise, as torch.nn.functional's. */
+BADM_API badm_tensor *badm_relu(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_leaky_relu(badm_tape *t, badm_tensor *x, float slope);
+BADM_API badm_tensor *badm_tanh(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_sigmoid(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_gelu(badm_tape *t, badm_tensor *x);          /* x Phi(x), by erf */
+BADM_API badm_tensor *badm_gelu_tanh(badm_tape *t, badm_tensor *x);     /* its tanh approximation */
+BADM_API badm_tensor *badm_silu(badm_tape *t, badm_tensor *x);          /* x sigmoid(x) */
+BADM_API badm_tensor *badm_exp(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_log(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_sqrt(badm_tape *t, badm_tensor *x);
+
+/* Over the last dimension. */
+BADM_API badm_tensor *badm_softmax(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_log_softmax(badm_tape *t, badm_tensor *x);
+
+/* Softmax cross entropy of the rows of logits [...,classes] (n rows) with labels (n of them), mean over the rows that count.
+   A label equal to `ignore` is skipped and badm_count() says how many counted (none: the loss is 0). Returns a scalar.
+   Backward: (softmax - onehot)/counted. As torch.nn.functional.cross_entropy. */
+#define BADM_IGNORE (-100)
+BADM_API badm_tensor *badm_cross_entropy(badm_tape *t, badm_tensor *logits, const badm_ints *labels);
+BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logits, const badm_ints *labels, int32_t ignore);
+
+/* Means over all elements; equal shapes. bce: max(x,0) - x y + log(1+e^-|x|), targets y in 0..1. No gradient to the targets of bce. */
+BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target);
+BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target);
+
+BADM_API badm_tensor *badm_sum(badm_tape *t, badm_tensor *x);           /* of all elements: a scalar */
+BADM_API badm_tensor *badm_mean(badm_tape *t, badm_tensor *x);
+BADM_API badm_tensor *badm_sum_axis(badm_tape *t, badm_tensor *x, unsigned axis);      /* the dimension disappears */
+BADM_API badm_tensor *badm_mean_axis(badm_tape *t, badm_tensor *x, unsigned axis);
+
+BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, const badm_dim *shape);    /* the same number of elements */
+BADM_API badm_tensor *badm_permute(badm_tape *t, badm_tensor *x, const unsigned *axes);                    /* y's dimension i is x's axes[i] */
+BADM_API badm_tensor *badm_concat(badm_tape *t, unsigned n, badm_tensor *const *x, unsigned axis);         /* n <= BADM_MAX_INPUTS */
+BADM_API badm_tensor *badm_slice(badm_tape *t, badm_tensor *x, unsigned axis, badm_dim from, badm_dim to); /* from..to-1 */
+
+/* Rows of table [rows,width] by integers of shape [n] or [n,l]: [n,width] or [n,l,width]. Embeddings and data rows alike. */
+BADM_API badm_tensor *badm_gather_rows(badm_tape *t, badm_tensor *table, const badm_ints *index);
+
+/* While training, zero with probability p and divide the rest by 1-p; else x itself. 0 <= p < 1. What is dropped is a function of
+   (seed, step, slot, place in the tape), never of the worker. */
+BADM_API badm_tensor *badm_dropout(badm_tape *t, badm_tensor *x, float p);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Layers: handles by value over named parameters, PyTorch's names, layouts and initial distributions
+   --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct badm_linear { badm_param weight, bias; } badm_linear;           /* name.weight [out,in], name.bias [out] */
+BADM_API badm_linear badm_linear_new(badm_model *m, const char *name, badm_dim in, badm_dim out);
+BADM_API badm_linear badm_linear_new_without_bias(badm_model *m, const char *name, badm_dim in, badm_dim out);
+BADM_API badm_tensor *badm_linear_forward(badm_tape *t, badm_linear layer, badm_tensor *x);
+
+typedef struct badm_embedding { badm_param weight; } badm_embedding;           /* name.weight [n,dim], N(0,1) */
+BADM_API badm_embedding badm_embedding_new(badm_model *m, const char *name, badm_dim n, badm_dim dim);
+BADM_API badm_tensor *badm_embedding_forward(badm_tape *t, badm_embedding layer, const badm_ints *index);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Trainer
+   --------------------------------------------------------------------------------------------------------------------- */
+
+typedef enum badm_form { BADM_COLLAPSED, BADM_PER_SLOT } badm_form;
+
+/* A step size's course: the base value times badm_schedule_factor(). For BADM the factor divides sigma and rho together, so that beta stays. */
+typedef enum badm_schedule_kind { BADM_CONSTANT_RATE, BADM_LINEAR_DECAY, BADM_COSINE_DECAY, BADM_STEP_DECAY } badm_schedule_kind;
+typedef struct badm_schedule {
+    badm_schedule_kind kind;
+    uint32_t warmup;                /* steps of linear growth from 1/warmup to 1, before the decay; 0: none */
+    uint32_t total;                 /* steps from the first to the end of the decay (linear, cosine) */
+    float last;                     /* the factor reached at the end (linear, cosine); at least 1e-6 is used */
+    uint32_t every;                 /* step decay: times `gamma` every so many steps */
+    float gamma;
+} badm_schedule;
+BADM_API float badm_schedule_factor(const badm_schedule *s, uint64_t step);
+
+/* What one step uses, after the schedule; the `rates` callback may change it. BADM reads sigma and rho, the others lr. */
+typedef struct badm_rates { float lr, sigma, rho, weight_decay; } badm_rates;
+
+/* A method is a record; what is not named is not linked. NULL in the desc is BADM. Definitions as PyTorch's optimisers of these names
+   (torch.optim; weight_decay is L2 in the gradient for sgd..nadam, decoupled for adamw, nadamw and muon); Nesterov is SGD with nesterov=True.
+   Muon (Jordan et al. 2024): orthogonalised Nesterov momentum for matrices, AdamW for all else. */
+typedef struct badm_method badm_method;
+BADM_API const badm_method *badm_method_sgd(void);
+BADM_API const badm_method *badm_method_momentum(void);
+BADM_API const badm_method *badm_method_nesterov(void);
+BADM_API const badm_method *badm_method_rmsprop(void);
+BADM_API const badm_method *badm_method_adagrad(void);
+BADM_API const badm_method *badm_method_adam(void);
+BADM_API const badm_method *badm_method_adamw(void);
+BADM_API const badm_method *badm_method_nadam(void);
+BADM_API const badm_method *badm_method_nadamw(void);
+BADM_API const badm_method *badm_method_muon(void);
+
+typedef enum badm_newton_schulz { BADM_NS_GRAM3, BADM_NS_FIVE } badm_newton_schulz;
+
+/* Everything a trainer needs to know. Call badm_trainer_defaults first, then set what you want: 0 means 0. */
+typedef struct badm_trainer_desc {
+    uint32_t filled;                /* badm_trainer_defaults' mark */
+    badm_model *model;              /* trained; must outlive the trainer */
+    badm_loss_fn loss;
+    void *user;                     /* given to loss; shared by all workers, only read */
+    badm_memory *memory;            /* NULL: BADM_MALLOC */
+    size_t tape_bytes;              /* 0: found by a dry run. Set it when the graph depends on values */
+    uint64_t seed;                  /* shuffling and dropout */
+
+    uint32_t max_batch;             /* samples in the largest batch */
+    uint32_t sub_batches;           /* S; default 4. Part of the result: another S, other bits */
+    uint32_t workers;               /* W threads, the caller's included; default: the machine's cores. Not part of the result */
+    uint32_t micro_batch;           /* a sub-batch runs in pieces of this many samples; 0: whole. Part of the result */
+
+    const badm_method *method;      /* NULL: BADM */
+    badm_schedule schedule;
+    void (*rates)(badm_rates *r, uint64_t step, void *rates_user);     /* any schedule of your own; NULL: none */
+    void *rates_user;
+    float weight_decay;             /* BADM: decoupled, w *= 1 - weight_decay/sigma before the aggregate */
+    float clip;                     /* largest norm of the mean gradient; 0: no clipping */
+
+    float sigma, rho;               /* BADM. > 0, >= 0. Defaults 1 and 9: step 1, momentum 0.9 */
+    badm_form form;
+    badm_metric metric;
+    uint32_t local_steps;           /* K; > 1 needs BADM_PER_SLOT */
+    float ridge;                    /* lambda; plain metric and SISA */
+    float beta2, eps;               /* second moments (diagonal, SISA, Adam family, RMSProp's alpha); defaults 0.999, 1e-8 */
+    int second_moment_of_slots;     /* diagonal: average of the mean of g_s^2 instead of the square of the mean */
+    float balance;                  /* residual balancing: rho moves within rho/10..10rho to keep sigma*primal/dual in 1/balance..balance; 0: off */
+    badm_newton_schulz newton_schulz;      /* orthogonal metric and Muon: three steps on the Gram matrix, or five full ones */
+
+    float lr, beta1;                /* baselines; beta1 is also the momentum of SGD and Muon. Defaults 1e-3, 0.9 */
+    float momentum_decay;           /* nadam; default 4e-3 */
+
+    int monitors;                   /* gradient norm and residuals in the report, and diagnosis; default 1 */
+    const volatile int *cancel;     /* not 0: the step ends with BADM_ERR_CANCELLED, nothing changed */
+    int (*on_sub_batch)(uint32_t slot, uint32_t of, void *user);    /* on the worker, after each; not 0 cancels. A place for a watchdog */
+    void *on_sub_batch_user;
+    int (*allreduce)(float *buf, size_t n, void *user);             /* buf := sum of buf over all machines; not 0: BADM_ERR_EXCHANGE. NULL: one machine */
+    void *allreduce_user;
+    void (*log)(badm_result r, const char *text, void *user);       /* errors and enlarged tapes, as they happen; NULL: silent */
+    void *log_user;
+} badm_trainer_desc;
+
+BADM_API void badm_trainer_defaults(badm_trainer_desc *d);
+
+/* Bytes badm_trainer_new will take from d->memory for this desc, alignment included (a block also needs them in one piece). Errors as
+   badm_trainer_new. */
+BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *bytes);
+
+/* BADM_ERR_ARGUMENT (an unfilled desc, a bad value), BADM_ERR_STATE (the model has an error, nothing to train), BADM_ERR_MEMORY (with what is needed),
+   BADM_ERR_THREAD, or the error of the dry run. *out is NULL then, and badm_model_error(d->model) has the sentence. */
+BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d);
+BADM_API void badm_trainer_free(badm_trainer *tr);
+BADM_API const char *badm_trainer_error(badm_trainer *tr);             /* the last call's error as a sentence; "" if none */
+
+typedef struct badm_report {
+    uint64_t step;                  /* steps taken before this one */
+    uint32_t epoch;
+    uint32_t samples;               /* in this step */
+    float loss;                     /* mean over the step's (first) batch, before the update */
+    float accuracy;                 /* share of hits cross_entropy saw; -1 if none */
+    float grad_norm;                /* of the mean gradient, before clipping */
+    float clip_factor;              /* 1: not clipped */
+    float primal_residual;          /* sqrt(sum alpha_s |w_s - w|_Q^2) (BADM; orthogonal tensors count with Q = I) */
+    float dual_residual;            /* sigma |w' - w|_Q */
+    float step_norm;                /* |w' - w| */
+    badm_rates rates;               /* as used */
+    uint32_t tape_growths;          /* times a tape was enlarged, ever */
+} badm_report;
+
+/* One iteration on one batch: index[K*count], K = local_steps batches after one another (NULL: 0..K*count-1). report may be NULL.
+   Any error leaves parameters and state as they were. BADM_ERR_ARGUMENT: count 0, over max_batch, or fewer samples than slots. */
+BADM_API badm_result badm_step(badm_trainer *tr, const uint32_t *index, uint32_t count, badm_report *report);
+
+/* One epoch over samples 0..n-1, shuffled, in batches; the last batch may be shorter and then uses min(S, its size) slots.
+   Goes on where a loaded checkpoint stands, also mid-epoch. progress (may be NULL) is called after every step; a value other than 0 ends
+   the epoch there with BADM_ERR_CANCELLED, and the next call goes on. */
+typedef struct badm_progress { uint32_t epoch, sample, samples; badm_report last; float loss, accuracy; /* means of this call so far */ } badm_progress;
+typedef int (*badm_progress_fn)(const badm_progress *p, void *user);
+BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, badm_progress_fn progress, void *user);
+
+/* Without training: mean loss and accuracy of samples 0..n-1 by loss (NULL: the trainer's), on the workers. BADM_ERR_ARGUMENT: n = 0. */
+typedef struct badm_score { float loss, accuracy; uint32_t samples; } badm_score;
+BADM_API badm_result badm_evaluate(badm_trainer *tr, badm_loss_fn loss, void *user, uint32_t n, badm_score *out);
+
+/* Outputs of samples 0..n-1: graph returns [count,width] (or [count] for width 1), copied to out[n*width] in order. */
+BADM_API badm_result badm_predict(badm_trainer *tr, badm_loss_fn graph, void *user, uint32_t n, badm_dim width, float *out);
+
+BADM_API badm_model *badm_trainer_model(badm_trainer *tr);
+BADM_API uint64_t badm_trainer_step(const badm_trainer *tr);
+BADM_API uint32_t badm_trainer_epoch(const badm_trainer *tr);
+BADM_API size_t badm_trainer_memory(const badm_trainer *tr);           /* bytes it holds now */
+BADM_API uint32_t badm_cpu_count(void);                                /* 1 where it cannot be known */
+
+/* What the trainer has seen, in words, one line each; returns the set. buf may be NULL. Needs d->monitors. */
+enum {
+    BADM_SEES_OSCILLATION = 1,      /* successive gradients point against each other: the step is too long */
+    BADM_SEES_CRAWL = 2,            /* parameters hardly move: the step is too short */
+    BADM_SEES_MEMORY = 4,           /* a step was refused for memory: what it needs and has */
+    BADM_SEES_IDLE_WORKERS = 8,     /* S limits you to k of W workers */
+    BADM_SEES_UNSCALED_INPUT = 16,
+    BADM_SEES_CONSTANT_LOSS = 32,
+    BADM_SEES_ZERO_GRADIENT = 64
+};
+BADM_API unsigned badm_diagnose(badm_trainer *tr, char *buf, size_t n);
+
+/* Early stopping: keeps a copy of the best parameters. update: 1 better (copied), 0 not better, -1 not better `patience` times running (0: never).
+   Smaller is better. restore puts the best back. */
+typedef struct badm_best badm_best;
+BADM_API badm_result badm_best_new(badm_best **out, badm_model *m, uint32_t patience);
+BADM_API int badm_best_update(badm_best *b, float value);
+BADM_API float badm_best_value(const badm_best *b);
+BADM_API badm_result badm_best_restore(badm_best *b);
+BADM_API void badm_best_free(badm_best *b);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Checks for your own code
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Compares backward with central differences of the loss on samples 0..count-1, at up to `per_tensor` entries of every trainable parameter
+   (0: all), step eps*max(1,|w|) (0: 1e-2). The parameters are as before afterwards. `worst` is the largest |difference|/max(|a|,|b|,floor), where the
+   floor is 1e-2 times the largest gradient of that parameter. Uses the default allocator or the model's memory. */
+typedef struct badm_gradient_check { float worst, analytic, numeric; badm_param param; size_t entry; } badm_gradient_check;
+BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor, float eps, badm_gradient_check *out);
+
+/* Compiled with BADM_SELF_TEST: trains a little, checks gradients, bits and mathematics on this target; needs 48 KB from mem. Returns 0 or the number of the
+   check that failed. */
+BADM_API int badm_self_test(badm_memory *mem);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Files. A path is written under a temporary name, synced and renamed: the old file stays whole until the new one is. What is read is
+   checked first; the model or trainer is changed only after the last byte has been accepted
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* safetensors with PyTorch's names: loads in Python. Loading ignores tensors named "badm." (a checkpoint's state). BADM_ERR_FILE, BADM_ERR_FORMAT (damaged),
+   BADM_ERR_MODEL (a tensor missing, unknown or of another shape or type), BADM_ERR_MEMORY. The sentence is in badm_model_error. */
+BADM_API badm_result badm_save(badm_model *m, const char *path);
+BADM_API badm_result badm_load(badm_model *m, const char *path);
+BADM_API badm_result badm_save_to(badm_model *m, badm_writer *w);
+BADM_API badm_result badm_load_from(badm_model *m, badm_reader *r);
+
+/* The whole training state with the model: going on from it gives the bits of never having stopped. Loading needs a trainer of the same model, method, form,
+   metrics, S, K and seed (BADM_ERR_MODEL names what differs); any number of workers. The sentence is in badm_trainer_error. */
+BADM_API badm_result badm_checkpoint_save(badm_trainer *tr, const char *path);
+BADM_API badm_result badm_checkpoint_load(badm_trainer *tr, const char *path);
+BADM_API badm_result badm_checkpoint_save_to(badm_trainer *tr, badm_writer *w);
+BADM_API badm_result badm_checkpoint_load_from(badm_trainer *tr, badm_reader *r);
+
+/* Writes `static const float <name>_weights[<n>]` and its count as C source, for badm_model_map. name: a C identifier. */
+BADM_API badm_result badm_save_c(badm_model *m, const char *name, const char *path);
+BADM_API badm_result badm_save_c_to(badm_model *m, const char *name, badm_writer *w);
+
+/* An array from a file: owned by the caller, freed with badm_array_free. shape[0] is 1 for a scalar. */
+typedef enum badm_type { BADM_F32, BADM_U8, BADM_I8, BADM_I16, BADM_I32 } badm_type;
+typedef struct badm_array {
+    void *data;
+    badm_type type;
+    uint32_t shape[BADM_MAX_RANK];
+    uint8_t rank;
+    badm_memory *memory;
+} badm_array;
+BADM_API void badm_array_free(badm_array *a);
+
+/* .npy versions 1 to 3: f4 f8 (read as f4) u1 i1 i2 i4 i8 (read as i4, must fit), either byte order, C order. err may be NULL. */
+BADM_API badm_result badm_npy_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err);
+BADM_API badm_result badm_npy_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err);
+BADM_API badm_result badm_npy_save(const float *data, unsigned rank, const badm_dim *shape, const char *path, badm_error *err);
+BADM_API badm_result badm_npy_save_to(const float *data, unsigned rank, const badm_dim *shape, badm_writer *w, badm_error *err);
+
+/* IDX (MNIST's format): types 08 u8, 09 i8, 0B i16, 0C i32, 0D f32, 0E f64 (read as f32). A gzipped file is named as such. */
+BADM_API badm_result badm_idx_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err);
+BADM_API badm_result badm_idx_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err);
+
+/* Numbers separated by commas, semicolons, tabs or blanks, one row a line, all rows equally long; a first line that is no number is a heading and skipped. [rows,cols] f32. */
+BADM_API badm_result badm_csv_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err);
+BADM_API badm_result badm_csv_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err);
+
+/* LIBSVM text "label index:value ..." into dense rows x [rows,features] and labels y [rows], both f32. Indices 1..features; features 0: the largest seen.
+   A later value of the same index replaces the earlier. */
+BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t features, const char *path, badm_memory *mem, badm_error *err);
+BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem, badm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* BADM_H */
+
+/* =====================================================================================================================
+   Stop here if you only want to use the library. Below is the implementation.
+   ===================================================================================================================== */
+
+#if defined(__INTELLISENSE__) || defined(__JETBRAINS_IDE__) || defined(Q_CREATOR_RUN) || defined(__CDT_PARSER__)
+#define BADM_IMPLEMENTATION     /* editors should see it */
+#endif
+#if defined(BADM_IMPLEMENTATION) && !defined(BADM_IMPLEMENTED)
+#define BADM_IMPLEMENTED
+
+/* =====================================================================================================================
+   >>platform   The only section that knows compilers, operating systems and processors.
+
+   What the sections below may rely on: products and sums are never fused behind our back; badm_i_alloc() is aligned and may
+   fail; badm_i_parallel() (>>workers) runs jobs on threads where there are any; the floating-point state is the default one.
+   ===================================================================================================================== */
+
+#if !defined(__STDC_HOSTED__) || __STDC_HOSTED__
+#include <string.h>
+#else
+#ifdef __cplusplus
+extern "C" {
+#endif
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int value, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+#if !defined(BADM_MALLOC) != !defined(BADM_FREE)
+#error "badm.h: define both BADM_MALLOC and BADM_FREE, or neither"
+#endif
+#ifndef BADM_NO_STDLIB
+#include <stdlib.h>
+#endif
+#ifndef BADM_NO_STDIO
+#include <stdio.h>
+#endif
+#if !defined(BADM_MALLOC) && !defined(BADM_NO_STDLIB)
+#define BADM_I_MALLOC(n) malloc(n)
+#define BADM_I_FREE(p) free(p)
+#elif defined(BADM_MALLOC)
+#define BADM_I_MALLOC(n) BADM_MALLOC(n)
+#define BADM_I_FREE(p) BADM_FREE(p)
+#endif
+
+#if defined(BADM_ASSERT)
+#define BADM_I_ASSERT(x) BADM_ASSERT(x)
+#elif defined(BADM_NO_STDLIB) || defined(NDEBUG)
+#define BADM_I_ASSERT(x) ((void)0)
+#else
+#include <assert.h>
+#define BADM_I_ASSERT(x) assert(x)
+#endif
+
+#if defined(BADM_NO_THREADS) || defined(__AVR__) || defined(__wasi__) || (defined(__STDC_HOSTED__) && !__STDC_HOSTED__)
+#define BADM_I_SERIAL
+#elif defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#define BADM_I_UNDEF_LEAN
+#endif
+#include <windows.h>
+#ifdef BADM_I_UNDEF_LEAN
+#undef WIN32_LEAN_AND_MEAN
+#undef BADM_I_UNDEF_LEAN
+#endif
+#elif defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#include <unistd.h>
+#else
+#define BADM_I_SERIAL
+#endif
+
+#ifndef BADM_NO_STDIO
+#include <stdio.h>
+#include <errno.h>
+#if defined(__unix__) || (defined(__APPLE__) && defined(__MACH__))
+#define BADM_I_POSIX_FILES
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#elif defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#include <io.h>
+#endif
+#endif
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define BADM_I_X86
+#include <cpuid.h>
+#endif
+
+#ifdef __FAST_MATH__
+#if defined(__GNUC__)
+#pragma message("badm.h: -ffast-math gives up the bit contract and the detection of infinities")
+#endif
+#endif
+
+/* Fusing a*b+c changes bits, and compilers do it unasked. gcc honours its own pragma, clang the standard one unless
+   -ffp-contract=fast; there the instruction itself is taken away. Kernels ask for fused operations by name. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#if defined(BADM_I_X86) && defined(__FMA__)
+#pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#define BADM_I_CLANG_ATTRIBUTE
+#endif
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifdef BADM_NO_TEXT
+#define BADM_I_TEXT(s) ""
+#else
+#define BADM_I_TEXT(s) s
+#endif
+
+#if UINTPTR_MAX > 0xFFFFFFFFu
+#define BADM_I_ALIGN 64u        /* a cache line, and the widest vector */
+#elif UINTPTR_MAX > 0xFFFFu
+#define BADM_I_ALIGN 8u
+#else
+#define BADM_I_ALIGN 4u
+#endif
+#define BADM_I_PAD (BADM_I_ALIGN / 4u)          /* floats a parameter's place is a multiple of */
+#define BADM_I_NONE ((size_t)-1)
+
+BADM_API long badm_version(void) { return BADM_VERSION; }
+
+/* ---- sizes that cannot overflow unseen: BADM_I_NONE stands for "too large" and survives further arithmetic ---- */
+
+static size_t badm_i_times(size_t a, size_t b)
+{
+    if (a == 0 || b == 0) return 0;
+    return a == BADM_I_NONE || b == BADM_I_NONE || a > (BADM_I_NONE - 1) / b ? BADM_I_NONE : a * b;
+}
+
+static size_t badm_i_plus(size_t a, size_t b)
+{
+    return a == BADM_I_NONE || b == BADM_I_NONE || a >= BADM_I_NONE - b ? BADM_I_NONE : a + b;
+}
+
+static size_t badm_i_round_up(size_t a, size_t to)
+{
+    a = badm_i_plus(a, to - 1);
+    return a == BADM_I_NONE ? a : a / to * to;
+}
+
+/* ---- memory: every piece is aligned and remembers where it came from in the words before it ---- */
+
+typedef struct badm_i_piece { unsigned char *raw; size_t freed; } badm_i_piece;       /* block: raw is where `high` was */
+
+#define BADM_I_HEAD ((sizeof(badm_i_piece) + BADM_I_ALIGN - 1) / BADM_I_ALIGN * BADM_I_ALIGN)
+
+static badm_i_piece *badm_i_piece_of(void *p) { return (badm_i_piece *)(void *)((unsigned char *)p - BADM_I_HEAD); }
+
+static void *badm_i_block_alloc(badm_memory *mem, size_t bytes)
+{
+    uintptr_t base = (uintptr_t)mem->block, place;
+    badm_i_piece *piece;
+    if (bytes > mem->high - mem->low || mem->high - mem->low - bytes < BADM_I_HEAD) return NULL;
+    place = (base + mem->high - bytes) / BADM_I_ALIGN * BADM_I_ALIGN;
+    if (place < base + mem->low + BADM_I_HEAD) return NULL;
+    piece = badm_i_piece_of(mem->block + (place - base));
+    piece->raw = mem->block + mem->high;
+    piece->freed = 0;
+    mem->high = (size_t)(place - base) - BADM_I_HEAD;
+    return mem->block + (place - base);
+}
+
+static void badm_i_block_free(badm_memory *mem, void *p)
+{
+    badm_i_piece_of(p)->freed = 1;
+    while (mem->high < mem->block_bytes) {                  /* the youngest piece begins at `high` */
+        badm_i_piece *youngest = (badm_i_piece *)(void *)(mem->block + mem->high);
+        if (!youngest->freed) break;
+        mem->high = (size_t)(youngest->raw - mem->block);
+    }
+}
+
+/* NULL when there is no memory. Not cleared. mem NULL: BADM_MALLOC. */
+static void *badm_i_alloc(badm_memory *mem, size_t bytes)
+{
+    unsigned char *raw, *p;
+    size_t whole = badm_i_plus(bytes, BADM_I_HEAD + BADM_I_ALIGN);
+    if (whole == BADM_I_NONE) return NULL;
+    if (mem && mem->block) return badm_i_block_alloc(mem, bytes);
+    if (mem) raw = (unsigned char *)mem->alloc(whole, mem->user);
+    else {
+#ifdef BADM_I_MALLOC
+        raw = (unsigned char *)BADM_I_MALLOC(whole);
+#else
+        raw = NULL;
+#endif
+    }
+    if (!raw) return NULL;
+    p = raw + BADM_I_HEAD;
+    p += (BADM_I_ALIGN - (uintptr_t)p % BADM_I_ALIGN) % BADM_I_ALIGN;
+    badm_i_piece_of(p)->raw = raw;
+    return p;
+}
+
+static void badm_i_free(badm_memory *mem, void *p)
+{
+    if (!p) return;
+    if (mem && mem->block) badm_i_block_free(mem, p);
+    else if (mem) mem->free(badm_i_piece_of(p)->raw, mem->user);
+    else {
+#ifdef BADM_I_FREE
+        BADM_I_FREE(badm_i_piece_of(p)->raw);
+#endif
+    }
+}
+
+/* What badm_i_alloc takes for `bytes`, at most. */
+static size_t badm_i_alloc_cost(size_t bytes) { return badm_i_plus(bytes, BADM_I_HEAD + BADM_I_ALIGN); }
+
+BADM_API void badm_memory_block(badm_memory *mem, void *block, size_t bytes)
+{
+    size_t skip = (BADM_I_ALIGN - (uintptr_t)block % BADM_I_ALIGN) % BADM_I_ALIGN;
+    memset(mem, 0, sizeof *mem);
+    if (!block || bytes < skip) skip = bytes = 0;
+    mem->block = (unsigned char *)block + skip;
+    mem->block_bytes = mem->high = (bytes - skip) / BADM_I_ALIGN * BADM_I_ALIGN;
+}
+
+BADM_API size_t badm_memory_left(const badm_memory *mem) { return mem->block ? mem->high - mem->low : 0; }
+
+/* ---- the floating-point state: a host may have set flush-to-zero or another rounding; workers compute in the default ---- */
+
+#if defined(__GNUC__) && (defined(__x86_64__) || (defined(__i386__) && defined(__SSE__)))
+typedef uint32_t badm_i_fpu;
+static badm_i_fpu badm_i_fpu_get(void) { uint32_t s; __asm__ __volatile__("stmxcsr %0" : "=m"(s)); return s; }
+static void badm_i_fpu_set(badm_i_fpu s) { __asm__ __volatile__("ldmxcsr %0" : : "m"(s)); }
+#define BADM_I_FPU_DEFAULT 0x1F80u
+#elif defined(__GNUC__) && defined(__aarch64__)
+typedef uint64_t badm_i_fpu;
+static badm_i_fpu badm_i_fpu_get(void) { uint64_t s; __asm__ __volatile__("mrs %0, fpcr" : "=r"(s)); return s; }
+static void badm_i_fpu_set(badm_i_fpu s) { __asm__ __volatile__("msr fpcr, %0" : : "r"(s)); }
+#define BADM_I_FPU_DEFAULT 0u
+#else
+typedef uint32_t badm_i_fpu;
+static badm_i_fpu badm_i_fpu_get(void) { return 0; }
+static void badm_i_fpu_set(badm_i_fpu s) { (void)s; }
+#define BADM_I_FPU_DEFAULT 0u
+#endif
+
+/* Returns the state to give to badm_i_fpu_set at the end. */
+static badm_i_fpu badm_i_fpu_enter(void)
+{
+    badm_i_fpu before = badm_i_fpu_get();
+    badm_i_fpu_set(BADM_I_FPU_DEFAULT);
+    return before;
+}
+
+/* ---- threads: the least that a pool needs ---- */
+
+#ifndef BADM_I_SERIAL
+#ifdef _WIN32
+typedef SRWLOCK badm_i_mutex;
+typedef CONDITION_VARIABLE badm_i_condition;
+typedef HANDLE badm_i_thread;
+static int badm_i_mutex_init(badm_i_mutex *m) { InitializeSRWLock(m); return 0; }
+static void badm_i_mutex_destroy(badm_i_mutex *m) { (void)m; }
+static void badm_i_lock(badm_i_mutex *m) { AcquireSRWLockExclusive(m); }
+static void badm_i_unlock(badm_i_mutex *m) { ReleaseSRWLockExclusive(m); }
+static int badm_i_condition_init(badm_i_condition *c) { InitializeConditionVariable(c); return 0; }
+static void badm_i_condition_destroy(badm_i_condition *c) { (void)c; }
+static void badm_i_wait(badm_i_condition *c, badm_i_mutex *m) { SleepConditionVariableSRW(c, m, INFINITE, 0); }
+static void badm_i_wake_all(badm_i_condition *c) { WakeAllConditionVariable(c); }
+typedef DWORD badm_i_thread_result;
+#define BADM_I_THREAD_CALL WINAPI
+static int badm_i_thread_start(badm_i_thread *t, badm_i_thread_result (WINAPI *run)(void *), void *arg)
+{
+    *t = CreateThread(NULL, 0, run, arg, 0, NULL);
+    return *t == NULL;
+}
+static void badm_i_thread_join(badm_i_thread t) { WaitForSingleObject(t, INFINITE); CloseHandle(t); }
+#else
+typedef pthread_mutex_t badm_i_mutex;
+typedef pthread_cond_t badm_i_condition;
+typedef pthread_t badm_i_thread;
+static int badm_i_mutex_init(badm_i_mutex *m) { return pthread_mutex_init(m, NULL); }
+static void badm_i_mutex_destroy(badm_i_mutex *m) { pthread_mutex_destroy(m); }
+static void badm_i_lock(badm_i_mutex *m) { pthread_mutex_lock(m); }
+static void badm_i_unlock(badm_i_mutex *m) { pthread_mutex_unlock(m); }
+static int badm_i_condition_init(badm_i_condition *c) { return pthread_cond_init(c, NULL); }
+static void badm_i_condition_destroy(badm_i_condition *c) { pthread_cond_destroy(c); }
+static void badm_i_wait(badm_i_condition *c, badm_i_mutex *m) { pthread_cond_wait(c, m); }
+static void badm_i_wake_all(badm_i_condition *c) { pthread_cond_broadcast(c); }
+typedef void *badm_i_thread_result;
+#define BADM_I_THREAD_CALL
+static int badm_i_thread_start(badm_i_thread *t, badm_i_thread_result (*run)(void *), void *arg)
+{
+    return pthread_create(t, NULL, run, arg);
+}
+static void badm_i_thread_join(badm_i_thread t) { pthread_join(t, NULL); }
+#endif
+#endif
+
+BADM_API uint32_t badm_cpu_count(void)
+{
+#if defined(BADM_I_SERIAL)
+    return 1;
+#elif defined(_WIN32)
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return info.dwNumberOfProcessors > 0 ? (uint32_t)info.dwNumberOfProcessors : 1;
+#elif defined(_SC_NPROCESSORS_ONLN)
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (uint32_t)n : 1;
+#else
+    return 1;
+#endif
+}
+
+/* =====================================================================================================================
+   >>random     Counter-based: a number is a function of (seed, stream, counter), so nothing depends on the order of drawing.
+   ===================================================================================================================== */
+
+static void badm_i_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+{
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
+    int round;
+    for (round = 0; round < 10; round++) {
+        uint64_t p = (uint64_t)0xD2511F53u * c0, q = (uint64_t)0xCD9E8D57u * c2;
+        uint32_t n0 = (uint32_t)(q >> 32) ^ c1 ^ k0, n2 = (uint32_t)(p >> 32) ^ c3 ^ k1;
+        c1 = (uint32_t)q;
+        c3 = (uint32_t)p;
+        c0 = n0;
+        c2 = n2;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+}
+
+BADM_API void badm_rng_init(badm_rng *r, uint64_t seed, uint64_t stream)
+{
+    memset(r, 0, sizeof *r);
+    r->seed = seed;
+    r->stream = stream;
+}
+
+BADM_API uint32_t badm_rng_u32(badm_rng *r)
+{
+    if (r->left == 0) {
+        uint32_t counter[4], key[2];
+        counter[0] = r->counter++;
+        counter[1] = 0;
+        counter[2] = (uint32_t)r->stream;
+        counter[3] = (uint32_t)(r->stream >> 32);
+        key[0] = (uint32_t)r->seed;
+        key[1] = (uint32_t)(r->seed >> 32);
+        badm_i_philox(counter, key, r->block);
+        r->left = 4;
+    }
+    return r->block[--r->left];
+}
+
+BADM_API uint32_t badm_rng_below(badm_rng *r, uint32_t n)
+{
+    uint32_t x, unfair;
+    if (n == 0) return 0;
+    unfair = (0u - n) % n;                      /* 2^32 mod n numbers would be drawn once too often */
+    do x = badm_rng_u32(r); while (x < unfair);
+    return x % n;
+}
+
+BADM_API float badm_rng_uniform(badm_rng *r) { return (float)(badm_rng_u32(r) >> 8) * (1.0f / 16777216.0f); }
+
+BADM_API float badm_rng_normal(badm_rng *r)
+{
+    float u = (float)((badm_rng_u32(r) >> 8) + 1u) * (1.0f / 16777216.0f), angle = 6.28318531f * badm_rng_uniform(r);
+    return badm_sqrtf(-2.0f * badm_logf(u)) * badm_cosf(angle);
+}
+
+static uint32_t badm_i_mix(uint32_t x)
+{
+    x ^= x >> 16; x *= 0x7FEB352Du;
+    x ^= x >> 15; x *= 0x846CA68Bu;
+    return x ^ (x >> 16);
+}
+
+BADM_API uint32_t badm_shuffle(uint64_t seed, uint32_t epoch, uint32_t n, uint32_t i)
+{
+    uint32_t half = 1, mask, key[4], counter[4], k[2], round;
+    if (n < 2 || i >= n) return 0;
+    while (half < 16 && ((uint64_t)1 << (2 * half)) < n) half++;        /* two halves of `half` bits cover n */
+    mask = ((uint32_t)1 << half) - 1;
+    counter[0] = epoch; counter[1] = n; counter[2] = 0x73687566u; counter[3] = 0;
+    k[0] = (uint32_t)seed; k[1] = (uint32_t)(seed >> 32);
+    badm_i_philox(counter, k, key);
+    do {
+        uint32_t left = i >> half, right = i & mask;
+        for (round = 0; round < 8; round++) {
+            uint32_t next = left ^ (badm_i_mix(right + key[round & 3] + round * 0x9E3779B9u) & mask);
+            left = right;
+            right = next;
+        }
+        i = (left << half) | right;
+    } while (i >= n);
+    return i;
+}
+
+/* =====================================================================================================================
+   >>math       Polynomials over reduced arguments, in plain multiplications and additions: no library, the same bits anywhere.
+   ===================================================================================================================== */
+
+static uint32_t badm_i_bits(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+static float badm_i_float(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+static float badm_i_abs(float x) { return badm_i_float(badm_i_bits(x) & 0x7FFFFFFFu); }
+static int badm_i_is_finite(float x) { return (badm_i_bits(x) & 0x7F800000u) != 0x7F800000u; }
+static int badm_i_is_nan(float x) { return (badm_i_bits(x) & 0x7FFFFFFFu) > 0x7F800000u; }
+#define BADM_I_INFINITY badm_i_float(0x7F800000u)
+#define BADM_I_NAN badm_i_float(0x7FC00000u)
+
+BADM_API float badm_expf(float x)
+{
+    float n, r, y;
+    int32_t i, half;
+    if (badm_i_is_nan(x)) return x;
+    if (x > 88.7228394f) return BADM_I_INFINITY;
+    if (x < -103.972084f) return 0.0f;
+    n = x * 1.44269504f;
+    i = (int32_t)(n < 0 ? n - 0.5f : n + 0.5f);
+    n = (float)i;
+    r = x - n * 0.693359375f;                   /* exact: 9 bits times at most 8 */
+    r = r - n * -2.12194440e-4f;
+    y = 1.9875691500e-4f;
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * (r * r) + r + 1.0f;
+    half = i / 2;                               /* 2^i in two factors: i reaches 128 and -150 */
+    return y * badm_i_float((uint32_t)(half + 127) << 23) * badm_i_float((uint32_t)(i - half + 127) << 23);
+}
+
+BADM_API float badm_logf(float x)
+{
+    uint32_t u = badm_i_bits(x);
+    float e = 0, z, y;
+    if (badm_i_is_nan(x) || u == 0x7F800000u) return x;
+    if ((u & 0x7FFFFFFFu) == 0) return -BADM_I_INFINITY;
+    if (u >> 31) return BADM_I_NAN;
+    if (u < 0x00800000u) { u = badm_i_bits(x * 8388608.0f); e = -23.0f; }       /* subnormal */
+    e += (float)((int32_t)(u >> 23) - 126);
+    x = badm_i_float((u & 0x007FFFFFu) | 0x3F000000u);                          /* 0.5..1 */
+    if (x < 0.707106781f) { e -= 1.0f; x = x + x - 1.0f; }
+    else x -= 1.0f;
+    z = x * x;
+    y = 7.0376836292e-2f;
+    y = y * x - 1.1514610310e-1f;
+    y = y * x + 1.1676998740e-1f;
+    y = y * x - 1.2420140846e-1f;
+    y = y * x + 1.4249322787e-1f;
+    y = y * x - 1.6668057665e-1f;
+    y = y * x + 2.0000714765e-1f;
+    y = y * x - 2.4999993993e-1f;
+    y = y * x + 3.3333331174e-1f;
+    y = y * x * z;
+    y = y + e * -2.12194440e-4f;
+    y = y - 0.5f * z;
+    return x + y + e * 0.693359375f;
+}
+
+BADM_API float badm_log1pf(float x)
+{
+    float u = 1.0f + x;
+    if (u == 1.0f || !badm_i_is_finite(x) || u <= 0.0f) return u == 1.0f ? x : badm_logf(u);
+    return badm_logf(u) + (x - (u - 1.0f)) / u;         /* what rounding 1+x lost, to first order */
+}
+
+BADM_API float badm_tanhf(float x)
+{
+    float a = badm_i_abs(x), z, y;
+    if (badm_i_is_nan(x)) return x;
+    if (a < 0.625f) {
+        z = x * x;
+        y = -5.70498872745e-3f;
+        y = y * z + 2.06390887954e-2f;
+        y = y * z - 5.37397155531e-2f;
+        y = y * z + 1.33314422036e-1f;
+        y = y * z - 3.33332819422e-1f;
+        return y * z * x + x;
+    }
+    y = a > 10.0f ? 1.0f : 1.0f - 2.0f / (badm_expf(2.0f * a) + 1.0f);
+    return x < 0 ? -y : y;
+}
+
+BADM_API float badm_sigmoidf(float x)
+{
+    float e = badm_expf(-badm_i_abs(x));
+    return x < 0 ? e / (1.0f + e) : 1.0f / (1.0f + e);
+}
+
+BADM_API float badm_erff(float x)
+{
+    float a = badm_i_abs(x), s = x * x, y;
+    if (badm_i_is_nan(x)) return x;
+    if (a < 0.9f) {
+        y = 8.53883915e-05f;
+        y = y * s - 0.000818192745f;
+        y = y * s + 0.00520443606f;
+        y = y * s - 0.0268607528f;
+        y = y * s + 0.112837197f;
+        y = y * s - 0.376126353f;
+        y = y * s + 0.128379167f;
+        return y * x + x;
+    }
+    if (a > 4.0f) return x < 0 ? -1.0f : 1.0f;
+    y = -1.24442699e-06f;
+    y = y * a + 3.93659726e-05f;
+    y = y * a - 0.000548352313f;
+    y = y * a + 0.00456495084f;
+    y = y * a - 0.0259466242f;
+    y = y * a + 0.109361021f;
+    y = y * a + 0.632487902f;
+    y = y * a + 1.12989485f;
+    y = y * a - 0.000246359068f;
+    y = 1.0f - badm_expf(-y);
+    return x < 0 ? -y : y;
+}
+
+/* Accurate for |x| <= 8192, where three parts of pi/2 reduce exactly enough; beyond, the argument is taken modulo 2^13 first. */
+BADM_API float badm_cosf(float x)
+{
+    float a = badm_i_abs(x), r, z, n;
+    int32_t q;
+    if (!badm_i_is_finite(x)) return BADM_I_NAN;
+    if (a > 8192.0f) a = a >= 1.0e9f ? 0.0f : a - (float)(int32_t)(a / 8192.0f) * 8192.0f;
+    q = (int32_t)(a * 0.636619772f + 0.5f);
+    n = (float)q;
+    r = a - n * 1.5703125f;
+    r = r - n * 4.837512969970703e-4f;
+    r = r - n * 7.549789948768648e-8f;
+    z = r * r;
+    if (q & 1) {
+        r = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * r + r;
+        return (q & 2) ? r : -r;
+    }
+    r = ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z - 0.5f * z + 1.0f;
+    return (q & 2) ? -r : r;
+}
+
+#if defined(BADM_I_X86)
+BADM_API float badm_sqrtf(float x) { float y; __asm__("sqrtss %1, %0" : "=x"(y) : "x"(x)); return y; }
+#elif defined(__GNUC__) && defined(__aarch64__)
+BADM_API float badm_sqrtf(float x) { float y; __asm__("fsqrt %s0, %s1" : "=w"(y) : "w"(x)); return y; }
+#else
+/* Digit by digit on the significand: 24 result bits and one for rounding; the remainder breaks ties. */
+BADM_API float badm_sqrtf(float x)
+{
+    uint32_t u = badm_i_bits(x), root = 0, bit;
+    int32_t e;
+    uint64_t m, r = 0;
+    int i;
+    if (badm_i_is_nan(x) || (u & 0x7FFFFFFFu) == 0 || u == 0x7F800000u) return x;
+    if (u >> 31) return BADM_I_NAN;
+    e = (int32_t)(u >> 23);
+    m = u & 0x007FFFFFu;
+    if (e == 0) { e = 1; while (!(m & 0x00800000u)) { m <<= 1; e--; } }
+    else m |= 0x00800000u;
+    e -= 127;
+    if (e & 1) { m <<= 1; e--; }
+    m <<= 25;                                   /* 2^48 <= m < 2^50: the root has 25 bits */
+    for (i = 24; i >= 0; i--) {
+        uint64_t next;
+        bit = (uint32_t)1 << i;
+        next = r + (((uint64_t)root << 1) + bit) * bit;
+        if (next <= m) { r = next; root += bit; }
+    }
+    root = (root >> 1) + ((root & 1u) && (r != m || (root & 2u)) ? 1u : 0u);
+    return badm_i_float((uint32_t)((e / 2 + 127) << 23) + (root - 0x00800000u));
+}
+#endif
+
+/* b^n by squaring. */
+static float badm_i_power(float b, uint64_t n)
+{
+    float y = 1.0f;
+    for (; n; n >>= 1) { if (n & 1u) y *= b; b *= b; }
+    return y;
+}
+
+/* =====================================================================================================================
+   >>errors     An error is a small record; its sentence is written when somebody asks.
+   ===================================================================================================================== */
+
+/* Where text goes: buf[n], always closed by 0 when n > 0; `length` counts on past the end. */
+typedef struct badm_i_text { char *buf; size_t n, length; } badm_i_text;
+
+static badm_i_text badm_i_text_into(char *buf, size_t n)
+{
+    badm_i_text o;
+    o.buf = buf;
+    o.n = buf ? n : 0;
+    o.length = 0;
+    if (o.n) buf[0] = 0;
+    return o;
+}
+
+static void badm_i_put_char(badm_i_text *o, char c)
+{
+    if (o->length + 1 < o->n) { o->buf[o->length] = c; o->buf[o->length + 1] = 0; }
+    o->length++;
+}
+
+static void badm_i_put(badm_i_text *o, const char *s) { while (*s) badm_i_put_char(o, *s++); }
+
+static void badm_i_put_number(badm_i_text *o, uint64_t v)
+{
+    char digits[20];
+    int n = 0;
+    do { digits[n++] = (char)('0' + (int)(v % 10u)); v /= 10u; } while (v);
+    while (n) badm_i_put_char(o, digits[--n]);
+}
+
+static void badm_i_put_padded(badm_i_text *o, const char *s, size_t width)
+{
+    size_t n = 0;
+    for (; s[n]; n++) badm_i_put_char(o, s[n]);
+    for (; n < width; n++) badm_i_put_char(o, ' ');
+}
+
+static void badm_i_put_shape(badm_i_text *o, const badm_shape *s)
+{
+    unsigned i;
+    badm_i_put_char(o, '[');
+    for (i = 0; i < s->rank; i++) { if (i) badm_i_put_char(o, ','); badm_i_put_number(o, s->dim[i]); }
+    badm_i_put_char(o, ']');
+}
+
+BADM_API const char *badm_result_text(badm_result r)
+{
+#ifdef BADM_NO_TEXT
+    (void)r;
+    return "";
+#else
+#define BADM_X(name, value, text) if (r == name) return text;
+    BADM_RESULTS(BADM_X)
+#undef BADM_X
+    return "unknown result";
+#endif
+}
+
+BADM_API size_t badm_error_text(const badm_error *e, char *buf, size_t n)
+{
+    badm_i_text o = badm_i_text_into(buf, n);
+    const char *m;
+    if (!e || e->code == BADM_OK) return 0;
+    badm_i_put(&o, e->operation && *e->operation ? e->operation : badm_result_text(e->code));
+    if (e->message && *e->message) {
+        badm_i_put(&o, ": ");
+        for (m = e->message; *m; m++) {
+            if (*m != '%' || !m[1]) badm_i_put_char(&o, *m);
+            else switch (*++m) {
+                case 'a': badm_i_put_shape(&o, &e->a); break;
+                case 'b': badm_i_put_shape(&o, &e->b); break;
+                case 'n': badm_i_put(&o, e->name); break;
+                case '0': badm_i_put_number(&o, e->number[0]); break;
+                case '1': badm_i_put_number(&o, e->number[1]); break;
+                default: badm_i_put_char(&o, *m);
+            }
+        }
+    }
+    return o.length;
+}
+
+/* Fills *e (may be NULL), returns code. */
+static badm_result badm_i_error(badm_error *e, badm_result code, const char *operation, const char *message,
+                                const char *name, unsigned long n0, unsigned long n1)
+{
+    size_t i = 0;
+    if (!e) return code;
+    memset(e, 0, sizeof *e);
+    e->code = code;
+    e->operation = operation;
+    e->message = message;
+    e->number[0] = n0;
+    e->number[1] = n1;
+    if (name) for (; name[i] && i + 1 < BADM_ERROR_NAME; i++) e->name[i] = name[i];
+    e->name[i] = 0;
+    return code;
+}
+
+/* =====================================================================================================================
+   >>kernels    Sums in an order that depends on shapes alone, and matrix products.
+
+   A product's element c[i][j] is one chain: it begins with what c holds and takes the terms a[i][p]*b[p][j] in the order of p,
+   each by one fused multiply-add where the machine has it, else by a multiplication and an addition. Blocking, packing and vector
+   width change which elements are computed together, never the chain; so all paths agree, tails included.
+   ===================================================================================================================== */
+
+/* Sixteen lanes within a block, lanes added as a tree, blocks added with their rounding errors carried along: accurate, and vectorisable. */
+#define BADM_I_LANES 16
+#define BADM_I_BLOCK 4096
+
+typedef struct badm_i_sum { float value, lost; } badm_i_sum;
+
+static void badm_i_sum_add(badm_i_sum *s, float x)
+{
+    float t = s->value + x;
+    if (badm_i_abs(s->value) >= badm_i_abs(x)) s->lost += (s->value - t) + x;
+    else s->lost += (x - t) + s->value;
+    s->value = t;
+}
+
+static float badm_i_sum_value(const badm_i_sum *s)
+{
+    float v = s->value + s->lost;
+    return badm_i_is_finite(s->value) ? v : s->value;
+}
+
+static float badm_i_fold_lanes(float *lane)
+{
+    int width, i;
+    for (width = BADM_I_LANES / 2; width > 0; width /= 2)
+        for (i = 0; i < width; i++) lane[i] += lane[i + width];
+    return lane[0];
+}
+
+/* sum of x[i]*y[i], added to *s; y NULL: sum of x[i]. */
+static void badm_i_sum_dot(badm_i_sum *s, const float *x, const float *y, size_t n)
+{
+    while (n > 0) {
+        size_t block = n < BADM_I_BLOCK ? n : BADM_I_BLOCK, i = 0, j;
+        float lane[BADM_I_LANES];
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] = 0;
+        if (y) {
+            for (; i + BADM_I_LANES <= block; i += BADM_I_LANES)
+                for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j] * y[i + j];
+            for (j = 0; i < block; i++, j++) lane[j] += x[i] * y[i];
+            y += block;
+        } else {
+            for (; i + BADM_I_LANES <= block; i += BADM_I_LANES)
+                for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
+            for (j = 0; i < block; i++, j++) lane[j] += x[i];
+        }
+        badm_i_sum_add(s, badm_i_fold_lanes(lane));
+        x += block;
+        n -= block;
+    }
+}
+
+static float badm_i_dot(const float *x, const float *y, size_t n)
+{
+    badm_i_sum s = { 0, 0 };
+    badm_i_sum_dot(&s, x, y, n);
+    return badm_i_sum_value(&s);
+}
+
+static int badm_i_all_finite(const float *x, size_t n)
+{
+    uint32_t bad = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, x + i, sizeof u);
+        bad |= ((u & 0x7F800000u) + 0x00800000u) & 0x80000000u;         /* the exponent overflows only when all ones */
+    }
+    return bad == 0;
+}
+
+/* c[rows x cols], row stride c_row, += a b over k terms; a by row and term strides, b by term stride, columns adjacent. */
+typedef void (*badm_i_micro)(size_t k, const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term,
+                             float *c, size_t c_row);
+
+/* An instruction set's micro-kernels: three heights, `wide` and half as wide. */
+typedef struct badm_i_kernels { unsigned height[3], wide; badm_i_micro full[3], half[3]; } badm_i_kernels;
+
+#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && (defined(BADM_I_X86) || defined(__aarch64__))
+#define BADM_I_VECTORS
+#endif
+
+#ifdef BADM_I_VECTORS
+
+#if defined(__clang__)
+#define BADM_I_O3
+#else
+#define BADM_I_O3 __attribute__((optimize("O3", "fp-contract=fast")))
+#endif
+
+/* Multiply-add of a scalar and a vector. clang keeps __builtin_fmaf on each lane a vector operation; gcc spills that for AVX2, and
+   fuses the plain expression in functions that ask for it. The barrier keeps the unfused form unfused under any flags. */
+#if defined(__clang__)
+#define BADM_I_FUSED(acc, x, y, lanes) for (l = 0; l < lanes; l++) acc[l] = __builtin_fmaf(x, y[l], acc[l])
+#else
+#define BADM_I_FUSED(acc, x, y, lanes) acc += y * x
+#endif
+#if defined(BADM_I_X86)
+#define BADM_I_UNFUSED(acc, x, y, lanes) { product = y * x; __asm__("" : "+x"(product)); acc += product; }
+#else
+#define BADM_I_UNFUSED(acc, x, y, lanes) { product = y * x; __asm__("" : "+w"(product)); acc += product; }
+#endif
+
+#define BADM_I_MICRO(NAME, TARGET, LANES, ROWS, VECTORS, MULTIPLY_ADD)                                                  \
+    TARGET BADM_I_O3 static void NAME(size_t k, const float *a, size_t a_row, size_t a_term, const float *b,             \
+                                      size_t b_term, float *c, size_t c_row)                                            \
+    {                                                                                                                    \
+        typedef float vector __attribute__((vector_size(LANES * 4)));                                                    \
+        typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));                              \
+        vector acc[ROWS][VECTORS], product;                                                                              \
+        int i, j, l = 0;                                                                                                 \
+        (void)product; (void)l;                                                                                          \
+        for (i = 0; i < ROWS; i++)                                                                                       \
+            for (j = 0; j < VECTORS; j++) acc[i][j] = *(const loose *)(c + (size_t)i * c_row + j * LANES);               \
+        for (; k > 0; k--, a += a_term, b += b_term) {                                                                   \
+            vector y[VECTORS];                                                                                           \
+            for (j = 0; j < VECTORS; j++) y[j] = *(const loose *)(b + j * LANES);                                        \
+            for (i = 0; i < ROWS; i++) {                                                                                 \
+                float x = a[(size_t)i * a_row];                                                                          \
+                for (j = 0; j < VECTORS; j++) MULTIPLY_ADD(acc[i][j], x, y[j], LANES);                                   \
+            }                                                                                                            \
+        }                                                                                                                \
+        for (i = 0; i < ROWS; i++)                                                                                       \
+            for (j = 0; j < VECTORS; j++) *(loose *)(c + (size_t)i * c_row + j * LANES) = acc[i][j];                     \
+    }
+
+#define BADM_I_KERNEL_SET(SET, TARGET, LANES, R0, R1, R2, MULTIPLY_ADD)                                                  \
+    BADM_I_MICRO(badm_i_##SET##_full_0, TARGET, LANES, R0, 2, MULTIPLY_ADD)                                              \
+    BADM_I_MICRO(badm_i_##SET##_full_1, TARGET, LANES, R1, 2, MULTIPLY_ADD)                                              \
+    BADM_I_MICRO(badm_i_##SET##_full_2, TARGET, LANES, R2, 2, MULTIPLY_ADD)                                              \
+    BADM_I_MICRO(badm_i_##SET##_half_0, TARGET, LANES, R0, 1, MULTIPLY_ADD)                                              \
+    BADM_I_MICRO(badm_i_##SET##_half_1, TARGET, LANES, R1, 1, MULTIPLY_ADD)                                              \
+    BADM_I_MICRO(badm_i_##SET##_half_2, TARGET, LANES, R2, 1, MULTIPLY_ADD)                                              \
+    static const badm_i_kernels *badm_i_kernels_##SET(void)                                                              \
+    {                                                                                                                    \
+        static const badm_i_kernels set = { { R0, R1, R2 }, 2 * LANES,                                                   \
+            { badm_i_##SET##_full_0, badm_i_##SET##_full_1, badm_i_##SET##_full_2 },                                     \
+            { badm_i_##SET##_half_0, badm_i_##SET##_half_1, badm_i_##SET##_half_2 } };                                   \
+        return &set;                                                                                                     \
+    }
+
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute pop
+#endif
+#ifdef BADM_I_X86
+#ifdef BADM_REPRODUCIBLE
+#define BADM_I_MULTIPLY_ADD BADM_I_UNFUSED
+#else
+#define BADM_I_MULTIPLY_ADD BADM_I_FUSED
+#endif
+BADM_I_KERNEL_SET(sse2, , 4, 4, 2, 1, BADM_I_UNFUSED)
+BADM_I_KERNEL_SET(avx2, __attribute__((target("avx2,fma"))), 8, 6, 3, 1, BADM_I_MULTIPLY_ADD)
+BADM_I_KERNEL_SET(avx512, __attribute__((target("avx512f,avx2,fma"))), 16, 12, 4, 1, BADM_I_MULTIPLY_ADD)
+#else
+#ifdef BADM_REPRODUCIBLE
+#define BADM_I_MULTIPLY_ADD BADM_I_UNFUSED
+#else
+#define BADM_I_MULTIPLY_ADD BADM_I_FUSED
+#endif
+BADM_I_KERNEL_SET(neon, , 4, 8, 4, 1, BADM_I_MULTIPLY_ADD)
+#endif
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#endif
+
+#ifdef BADM_I_X86
+/* 0 none, 1 AVX2 with FMA, 2 AVX-512F too; both the processor and the operating system must agree. */
+static int badm_i_x86_level(void)
+{
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 12)) || !(c & (1u << 27)) || !(c & (1u << 28))) return 0;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 5))) return 0;
+    return (b & (1u << 16)) && (low & 0xE0u) == 0xE0u ? 2 : 1;
+}
+#endif
+#endif /* BADM_I_VECTORS */
+
+static const badm_i_kernels *badm_i_kernels_of_machine(void)
+{
+#if !defined(BADM_I_VECTORS)
+    return NULL;
+#elif defined(BADM_I_X86)
+    int level = badm_i_x86_level();
+    return level == 2 ? badm_i_kernels_avx512() : level == 1 ? badm_i_kernels_avx2() : badm_i_kernels_sse2();
+#else
+    return badm_i_kernels_neon();
+#endif
+}
+
+/* One term in plain C. Where vectors are chosen at run time this is not used for products, so its form need not agree with them. */
+static float badm_i_multiply_add(float x, float y, float acc)
+{
+#if !defined(BADM_REPRODUCIBLE) && defined(__FP_FAST_FMAF) && !defined(BADM_I_X86)
+    return __builtin_fmaf(x, y, acc);
+#else
+    return acc + x * y;
+#endif
+}
+
+static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
+                              const float *b, size_t b_term, size_t b_col, float *c, size_t c_row)
+{
+    size_t i, j, p;
+    for (i = 0; i < m; i++, a += a_row, c += c_row)
+        for (p = 0; p < k; p++) {
+            const float *row = b + p * b_term;
+            float x = a[p * a_term];
+            if (b_col == 1) for (j = 0; j < n; j++) c[j] = badm_i_multiply_add(x, row[j], c[j]);
+            else for (j = 0; j < n; j++) c[j] = badm_i_multiply_add(x, row[j * b_col], c[j]);
+        }
+}
+
+/* Terms packed at a time: a panel of so many terms and `wide` columns stays in the first-level cache. */
+#define BADM_I_PACK_TERMS 256
+
+/* Scratch bytes badm_i_gemm wants for a product of k terms: an edge tile and a panel. */
+static size_t badm_i_gemm_scratch(const badm_i_kernels *set, size_t k)
+{
+    return set ? ((k < BADM_I_PACK_TERMS ? k : BADM_I_PACK_TERMS) + 16u) * set->wide * sizeof(float) : 0;
+}
+
+/* Columns first..first+width-1 of b, `terms` of them deep, into panels of `lanes` adjacent columns; missing columns are zero. */
+static void badm_i_pack(const float *b, size_t b_term, size_t b_col, size_t terms, size_t width, size_t lanes, float *out)
+{
+    size_t p, j;
+    if (b_col == 1) {
+        for (p = 0; p < terms; p++, out += lanes) {
+            for (j = 0; j < width; j++) out[j] = b[p * b_term + j];
+            for (; j < lanes; j++) out[j] = 0;
+        }
+        return;
+    }
+    for (j = 0; j < lanes; j++)
+        for (p = 0; p < terms; p++) out[p * lanes + j] = j < width ? b[p * b_term + j * b_col] : 0.0f;
+}
+
+/* One panel of `width` <= `lanes` columns: all rows of c, the tallest kernels first. */
+static void badm_i_panel(const unsigned *height, const badm_i_micro *kernel, size_t lanes, size_t m, size_t terms,
+                         const float *a, size_t a_row, size_t a_term, const float *panel, size_t panel_term,
+                         float *c, size_t c_row, size_t width, float *edge)
+{
+    size_t i = 0, r, j;
+    unsigned which = 0;
+    while (i < m) {
+        while (height[which] > m - i) which++;
+        if (width == lanes) kernel[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, c + i * c_row, c_row);
+        else {
+            for (r = 0; r < height[which]; r++)
+                for (j = 0; j < lanes; j++) edge[r * lanes + j] = j < width ? c[(i + r) * c_row + j] : 0.0f;
+            kernel[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, edge, lanes);
+            for (r = 0; r < height[which]; r++)
+                for (j = 0; j < width; j++) c[(i + r) * c_row + j] = edge[r * lanes + j];
+        }
+        i += height[which];
+    }
+}
+
+/* c[m,n] += a[m,k] b[k,n], a and b by strides (so either may be transposed), c row-major. scratch: badm_i_gemm_scratch(set, k) bytes. */
+static void badm_i_gemm(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
+                        const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
+                        float *c, size_t c_row)
+{
+    size_t done, j, half;
+    float *edge = scratch, *packed;
+    if (!set) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, c, c_row); return; }
+    packed = scratch + 16u * set->wide;
+    half = set->wide / 2;
+    for (done = 0; done < k; done += BADM_I_PACK_TERMS) {
+        size_t terms = k - done < BADM_I_PACK_TERMS ? k - done : BADM_I_PACK_TERMS;
+        size_t lanes;
+        for (j = 0; j < n; j += lanes) {
+            const float *b_part = b + done * b_term + j * b_col, *panel = packed;
+            size_t width, panel_term;
+            lanes = n - j <= half ? half : set->wide;
+            width = n - j < lanes ? n - j : lanes;
+            if (b_col == 1 && width == lanes && m <= 2u * set->height[0]) { panel = b_part; panel_term = b_term; }
+            else { badm_i_pack(b_part, b_term, b_col, terms, width, lanes, packed); panel_term = lanes; }
+            badm_i_panel(set->height, lanes == half ? set->half : set->full, lanes, m, terms, a + done * a_term, a_row, a_term,
+                         panel, panel_term, c + j, c_row, width, edge);
+        }
+    }
+}
+
+/* =====================================================================================================================
+   >>model      Named parameters in one slab. A record says where a parameter lives and which group settings it has.
+
+   Records are in chunks that never move, the slab may move when a parameter is added. `layout` counts every change of what is trained
+   and where: whoever has planned memory by it compares before using the plan.
+   ===================================================================================================================== */
+
+#if UINTPTR_MAX <= 0xFFFFu
+#define BADM_I_RECORDS 4
+#define BADM_I_SENTENCE 48
+#else
+#define BADM_I_RECORDS 16
+#define BADM_I_SENTENCE 320
+#endif
+#define BADM_I_NAME_LIMIT 200
+
+typedef struct badm_i_record {
+    char *name;
+    size_t offset;                  /* in the slab, in floats */
+    size_t gradient;                /* in a gradient vector; BADM_I_NONE: not trained */
+    const float *mapped;            /* not NULL: read in place, not in the slab */
+    badm_shape shape;
+    float decay, scale;
+    uint8_t buffer, frozen, metric;
+} badm_i_record;
+
+typedef struct badm_i_chunk { struct badm_i_chunk *next; badm_i_record record[BADM_I_RECORDS]; } badm_i_chunk;
+
+struct badm_model {
+    badm_memory *memory;
+    uint64_t seed;
+    badm_i_chunk *first;
+    size_t count;
+    float *slab;
+    size_t used, capacity;          /* floats */
+    size_t trainable;               /* floats of a gradient vector */
+    uint32_t layout;
+    const float *map;
+    size_t map_values, map_used;
+    badm_error error, last;         /* the one that sticks; the one of the last call */
+    char sentence[BADM_I_SENTENCE];
+};
+
+static size_t badm_i_shape_size(const badm_shape *s)
+{
+    size_t n = 1;
+    unsigned i;
+    for (i = 0; i < s->rank; i++) n = badm_i_times(n, s->dim[i]);
+    return n;
+}
+
+static int badm_i_same_shape(const badm_shape *a, const badm_shape *b)
+{
+    unsigned i;
+    if (a->rank != b->rank) return 0;
+    for (i = 0; i < a->rank; i++) if (a->dim[i] != b->dim[i]) return 0;
+    return 1;
+}
+
+static badm_i_record *badm_i_record_at(const badm_model *m, size_t index)
+{
+    badm_i_chunk *c;
+    if (!m || index >= m->count) return NULL;
+    for (c = m->first; index >= BADM_I_RECORDS; index -= BADM_I_RECORDS) c = c->next;
+    return &c->record[index];
+}
+
+static badm_i_record *badm_i_record_of(badm_param p) { return badm_i_record_at(p.model, p.index); }
+
+static void badm_i_model_fail(badm_model *m, badm_result code, const char *operation, const char *message,
+                              const char *name, unsigned long n0, unsigned long n1)
+{
+    if (m->error.code == BADM_OK) badm_i_error(&m->error, code, operation, message, name, n0, n1);
+}
+
+static badm_result badm_i_model_report(badm_model *m, const badm_error *e)
+{
+    m->last = *e;
+    return e->code;
+}
+
+BADM_API badm_model *badm_model_new_in(badm_memory *mem, uint64_t seed)
+{
+    badm_model *m = (badm_model *)badm_i_alloc(mem, sizeof *m);
+    if (!m) return NULL;
+    memset(m, 0, sizeof *m);
+    m->memory = mem;
+    m->seed = seed;
+    return m;
+}
+
+BADM_API badm_model *badm_model_new(uint64_t seed) { return badm_model_new_in(NULL, seed); }
+
+/* The slab of a model in a block stands at the block's low end and grows in place. */
+static int badm_i_slab_is_last(const badm_model *m)
+{
+    return m->slab && (unsigned char *)(m->slab + m->capacity) == m->memory->block + m->memory->low;
+}
+
+static void badm_i_slab_free(badm_model *m)
+{
+    if (!m->memory || !m->memory->block) badm_i_free(m->memory, m->slab);
+    else if (badm_i_slab_is_last(m)) m->memory->low -= m->capacity * sizeof(float);
+}
+
+/* Room for `floats` more at the end of the slab, cleared. 0: no memory, nothing changed. */
+static int badm_i_slab_grow(badm_model *m, size_t floats)
+{
+    size_t want = badm_i_plus(m->used, floats), bytes = badm_i_times(want, sizeof(float));
+    float *slab;
+    if (bytes == BADM_I_NONE) return 0;
+    if (want > m->capacity) {
+        if (m->memory && m->memory->block) {
+            badm_memory *mem = m->memory;
+            if (badm_i_slab_is_last(m)) {
+                size_t more = bytes - m->capacity * sizeof(float);
+                if (more > mem->high - mem->low) return 0;
+                mem->low += more;
+                slab = m->slab;
+            } else {
+                if (bytes > mem->high - mem->low) return 0;
+                slab = (float *)(void *)(mem->block + mem->low);
+                mem->low += bytes;
+                if (m->used) memcpy(slab, m->slab, m->used * sizeof(float));
+            }
+        } else {
+            slab = (float *)badm_i_alloc(m->memory, bytes);
+            if (!slab) return 0;
+            if (m->used) memcpy(slab, m->slab, m->used * sizeof(float));
+            badm_i_free(m->memory, m->slab);
+        }
+        m->slab = slab;
+        m->capacity = want;
+    }
+    memset(m->slab + m->used, 0, floats * sizeof(float));
+    m->used = want;
+    return 1;
+}
+
+BADM_API void badm_model_free(badm_model *m)
+{
+    badm_i_chunk *c, *next;
+    size_t i;
+    if (!m) return;
+    for (i = 0; i < m->count; i++) badm_i_free(m->memory, badm_i_record_at(m, i)->name);
+    badm_i_slab_free(m);
+    for (c = m->first; c; c = next) { next = c->next; badm_i_free(m->memory, c); }
+    badm_i_free(m->memory, m);
+}
+
+BADM_API const char *badm_model_error(badm_model *m)
+{
+    if (!m) return badm_result_text(BADM_ERR_MEMORY);
+    m->sentence[0] = 0;
+    badm_error_text(m->error.code ? &m->error : &m->last, m->sentence, sizeof m->sentence);
+    return m->sentence;
+}
+
+BADM_API badm_result badm_model_result(const badm_model *m) { return m ? m->error.code : BADM_ERR_MEMORY; }
+
+BADM_API void badm_model_map(badm_model *m, const float *values, size_t n)
+{
+    m->map = values;
+    m->map_values = n;
+    m->map_used = 0;
+}
+
+/* ---- initial values ---- */
+
+static badm_init badm_i_init(badm_init_kind kind, float a, float b)
+{
+    badm_init i;
+    i.kind = kind;
+    i.a = a;
+    i.b = b;
+    i.fan_out = 0;
+    return i;
+}
+
+BADM_API badm_init badm_init_constant(float value) { return badm_i_init(BADM_CONSTANT, value, 0); }
+BADM_API badm_init badm_init_uniform(float low, float high) { return badm_i_init(BADM_UNIFORM, low, high); }
+BADM_API badm_init badm_init_normal(float mean, float std) { return badm_i_init(BADM_NORMAL, mean, std); }
+BADM_API badm_init badm_init_kaiming_uniform(float gain) { return badm_i_init(BADM_KAIMING_UNIFORM, gain, 0); }
+BADM_API badm_init badm_init_kaiming_normal(float gain) { return badm_i_init(BADM_KAIMING_NORMAL, gain, 0); }
+BADM_API badm_init badm_init_xavier_uniform(float gain) { return badm_i_init(BADM_XAVIER_UNIFORM, gain, 0); }
+BADM_API badm_init badm_init_xavier_normal(float gain) { return badm_i_init(BADM_XAVIER_NORMAL, gain, 0); }
+
+BADM_API float badm_gain(badm_nonlinearity of, float slope)
+{
+    switch (of) {
+        case BADM_GAIN_TANH: return 5.0f / 3.0f;
+        case BADM_GAIN_RELU: return 1.41421356f;
+        case BADM_GAIN_LEAKY_RELU: return badm_sqrtf(2.0f / (1.0f + slope * slope));
+        case BADM_GAIN_SELU: return 0.75f;
+        case BADM_GAIN_LINEAR: case BADM_GAIN_SIGMOID: default: return 1.0f;
+    }
+}
+
+static void badm_i_fill(float *w, size_t n, const badm_shape *s, const badm_init *init, uint64_t seed, uint64_t stream)
+{
+    float fan_in, fan_out, field = 1, std = 0, low = init->a, high = init->b;
+    int uniform = init->kind == BADM_UNIFORM;
+    badm_rng r;
+    size_t i;
+    for (i = 2; i < s->rank; i++) field *= (float)s->dim[i];
+    fan_out = s->rank ? (float)s->dim[0] * field : 1.0f;
+    fan_in = s->rank > 1 ? (float)s->dim[1] * field : fan_out;
+    if (init->kind == BADM_KAIMING_UNIFORM || init->kind == BADM_KAIMING_NORMAL)
+        std = init->a / badm_sqrtf(init->fan_out ? fan_out : fan_in);
+    if (init->kind == BADM_XAVIER_UNIFORM || init->kind == BADM_XAVIER_NORMAL)
+        std = init->a * badm_sqrtf(2.0f / (fan_in + fan_out));
+    if (init->kind == BADM_KAIMING_UNIFORM || init->kind == BADM_XAVIER_UNIFORM) {
+        uniform = 1;
+        high = 1.73205081f * std;
+        low = -high;
+    }
+    badm_rng_init(&r, seed, stream);
+    for (i = 0; i < n; i++) {
+        if (init->kind == BADM_CONSTANT) w[i] = init->a;
+        else if (uniform) w[i] = low + (high - low) * badm_rng_uniform(&r);
+        else if (init->kind == BADM_NORMAL) w[i] = init->a + init->b * badm_rng_normal(&r);
+        else w[i] = std * badm_rng_normal(&r);
+    }
+}
+
+/* ---- adding parameters ---- */
+
+static size_t badm_i_length(const char *s) { size_t n = 0; while (s[n]) n++; return n; }
+
+static int badm_i_equal(const char *a, const char *b)
+{
+    while (*a && *a == *b) { a++; b++; }
+    return *a == *b;
+}
+
+static int badm_i_begins(const char *s, const char *prefix)
+{
+    while (*prefix) if (*s++ != *prefix++) return 0;
+    return 1;
+}
+
+static void badm_i_layout(badm_model *m)
+{
+    size_t i;
+    m->trainable = 0;
+    m->layout++;
+    for (i = 0; i < m->count; i++) {
+        badm_i_record *r = badm_i_record_at(m, i);
+        r->gradient = BADM_I_NONE;
+        if (r->buffer || r->frozen) continue;
+        r->gradient = m->trainable;
+        m->trainable += badm_i_round_up(badm_i_shape_size(&r->shape), BADM_I_PAD);
+    }
+}
+
+/* `part` is joined to the name ("fc1" + ".weight"). */
+static badm_param badm_i_param_add(badm_model *m, const char *name, const char *part, unsigned rank, const badm_dim *shape,
+                                   badm_init init, int buffer)
+{
+    const char *who = BADM_I_TEXT("badm_param_new");
+    size_t length = badm_i_length(name), whole = length + badm_i_length(part), n, i;
+    badm_param p;
+    badm_shape s;
+    badm_i_record *r;
+    char *own;
+    p.model = m;
+    p.index = (badm_dim)-1;
+    memset(&s, 0, sizeof s);
+    if (m->error.code) return p;
+    if (length == 0 || whole > BADM_I_NAME_LIMIT || badm_i_begins(name, "badm.")) {
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, who,
+            BADM_I_TEXT("name \"%n\": 1 to 200 bytes that do not begin with \"badm.\" are expected"), name, 0, 0);
+        return p;
+    }
+    if (rank > BADM_MAX_RANK) {
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": rank %0, at most 4 expected"), name, rank, 0);
+        return p;
+    }
+    s.rank = (uint8_t)rank;
+    for (i = 0; i < rank; i++) {
+        s.dim[i] = shape[i];
+        if (shape[i] == 0) {
+            badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": dimension %0 of %a is zero"), name, (unsigned long)i, 0);
+            s.rank = (uint8_t)(i + 1);
+            m->error.a = s;
+            return p;
+        }
+    }
+    n = badm_i_shape_size(&s);
+    if (badm_i_times(n, sizeof(float)) == BADM_I_NONE || (uint64_t)m->count + 1 >= (badm_dim)-1) {
+        badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": %a is more than this machine can address"), name, 0, 0);
+        m->error.a = s;
+        return p;
+    }
+    own = (char *)badm_i_alloc(m->memory, whole + 1);
+    if (own) {
+        memcpy(own, name, length);
+        memcpy(own + length, part, whole - length + 1);
+        if (badm_param_find(m, own).model) {
+            badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": there is a parameter of this name already"), own, 0, 0);
+            badm_i_free(m->memory, own);
+            return p;
+        }
+    }
+    if (own && m->count % BADM_I_RECORDS == 0) {
+        badm_i_chunk *fresh = (badm_i_chunk *)badm_i_alloc(m->memory, sizeof *fresh), **end = &m->first;
+        if (fresh) {
+            memset(fresh, 0, sizeof *fresh);
+            while (*end) end = &(*end)->next;
+            *end = fresh;
+        } else {
+            badm_i_free(m->memory, own);
+            own = NULL;
+        }
+    }
+    if (!own || (!m->map && !badm_i_slab_grow(m, badm_i_round_up(n, BADM_I_PAD)))) {
+        badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": no memory for %0 numbers"), own ? own : name, (unsigned long)n, 0);
+        badm_i_free(m->memory, own);
+        return p;
+    }
+    if (m->map && n > m->map_values - m->map_used) {
+        badm_i_model_fail(m, BADM_ERR_MODEL, BADM_I_TEXT("badm_model_map"),
+            BADM_I_TEXT("the array of %0 values ends before \"%n\", which wants %1 more"), own,
+            (unsigned long)m->map_values, (unsigned long)n);
+        badm_i_free(m->memory, own);
+        return p;
+    }
+    p.index = (badm_dim)m->count++;
+    r = badm_i_record_of(p);
+    if (!r) return p;
+    memset(r, 0, sizeof *r);
+    r->name = own;
+    r->shape = s;
+    r->decay = r->scale = 1.0f;
+    r->buffer = (uint8_t)buffer;
+    r->metric = BADM_METRIC_OF_TRAINER;
+    if (m->map) {
+        r->mapped = m->map + m->map_used;
+        r->frozen = 1;
+        m->map_used += n;
+    } else {
+        r->offset = m->used - badm_i_round_up(n, BADM_I_PAD);
+        badm_i_fill(m->slab + r->offset, n, &s, &init, m->seed, p.index);
+    }
+    badm_i_layout(m);
+    return p;
+}
+
+BADM_API badm_param badm_param_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, badm_init init)
+{
+    return badm_i_param_add(m, name, "", rank, shape, init, 0);
+}
+
+BADM_API badm_param badm_buffer_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, float value)
+{
+    return badm_i_param_add(m, name, "", rank, shape, badm_init_constant(value), 1);
+}
+
+/* ---- looking at parameters ---- */
+
+BADM_API size_t badm_param_count(const badm_model *m) { return m->count; }
+
+BADM_API badm_param badm_param_at(badm_model *m, size_t index)
+{
+    badm_param p;
+    p.model = index < m->count ? m : NULL;
+    p.index = (badm_dim)index;
+    return p;
+}
+
+BADM_API badm_param badm_param_find(badm_model *m, const char *name)
+{
+    size_t i;
+    for (i = 0; i < m->count; i++) if (badm_i_equal(badm_i_record_at(m, i)->name, name)) break;
+    return badm_param_at(m, i);
+}
+
+BADM_API const char *badm_param_name(badm_param p) { badm_i_record *r = badm_i_record_of(p); return r ? r->name : ""; }
+
+BADM_API badm_shape badm_param_shape(badm_param p)
+{
+    badm_i_record *r = badm_i_record_of(p);
+    badm_shape none;
+    memset(&none, 0, sizeof none);
+    return r ? r->shape : none;
+}
+
+BADM_API size_t badm_param_size(badm_param p) { badm_i_record *r = badm_i_record_of(p); return r ? badm_i_shape_size(&r->shape) : 0; }
+
+BADM_API float *badm_param_data(badm_param p)
+{
+    badm_i_record *r = badm_i_record_of(p);
+    return r && !r->mapped ? p.model->slab + r->offset : NULL;
+}
+
+BADM_API const float *badm_param_values(badm_param p)
+{
+    badm_i_record *r = badm_i_record_of(p);
+    return r && r->mapped ? r->mapped : badm_param_data(p);
+}
+
+BADM_API int badm_param_is_buffer(badm_param p) { badm_i_record *r = badm_i_record_of(p); return r && r->buffer; }
+BADM_API int badm_param_is_frozen(badm_param p) { badm_i_record *r = badm_i_record_of(p); return r && r->frozen; }
+
+static size_t badm_i_param_offset(badm_param p) { badm_i_record *r = badm_i_record_of(p); return r ? r->gradient : BADM_I_NONE; }
+
+/* ---- groups ---- */
+
+enum { BADM_I_SET_FROZEN, BADM_I_SET_DECAY, BADM_I_SET_SCALE, BADM_I_SET_METRIC };
+
+/* A mapped parameter that is to be trained moves into the slab. */
+static int badm_i_unmap(badm_model *m, badm_i_record *r)
+{
+    size_t n = badm_i_shape_size(&r->shape), room = badm_i_round_up(n, BADM_I_PAD);
+    if (!badm_i_slab_grow(m, room)) {
+        badm_i_model_fail(m, BADM_ERR_MEMORY, BADM_I_TEXT("badm_set_frozen"), BADM_I_TEXT("\"%n\": no memory for %0 numbers"),
+                          r->name, (unsigned long)n, 0);
+        return 0;
+    }
+    r->offset = m->used - room;
+    memcpy(m->slab + r->offset, r->mapped, n * sizeof(float));
+    r->mapped = NULL;
+    return 1;
+}
+
+static size_t badm_i_set(badm_model *m, const char *prefix, int what, float value, const char *operation)
+{
+    size_t i, matched = 0;
+    for (i = 0; i < m->count; i++) {
+        badm_i_record *r = badm_i_record_at(m, i);
+        if (!badm_i_begins(r->name, prefix) || r->buffer) continue;
+        matched++;
+        switch (what) {
+            case BADM_I_SET_FROZEN:
+                if (value == 0 && r->mapped && !badm_i_unmap(m, r)) return 0;
+                r->frozen = value != 0;
+                break;
+            case BADM_I_SET_DECAY: r->decay = value; break;
+            case BADM_I_SET_SCALE: r->scale = value; break;
+            default: r->metric = (uint8_t)value;
+        }
+    }
+    if (!matched) badm_i_model_fail(m, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("no parameter's name begins with \"%n\""), prefix, 0, 0);
+    if (matched && what == BADM_I_SET_FROZEN) badm_i_layout(m);
+    return matched;
+}
+
+BADM_API size_t badm_set_frozen(badm_model *m, const char *prefix, int frozen)
+{
+    return badm_i_set(m, prefix, BADM_I_SET_FROZEN, frozen ? 1.0f : 0.0f, BADM_I_TEXT("badm_set_frozen"));
+}
+
+BADM_API size_t badm_set_weight_decay(badm_model *m, const char *prefix, float factor)
+{
+    if (!(factor >= 0) || !badm_i_is_finite(factor))
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_weight_decay"), BADM_I_TEXT("\"%n\": a factor >= 0 is expected"), prefix, 0, 0);
+    return badm_i_set(m, prefix, BADM_I_SET_DECAY, factor, BADM_I_TEXT("badm_set_weight_decay"));
+}
+
+BADM_API size_t badm_set_step_scale(badm_model *m, const char *prefix, float factor)
+{
+    if (!(factor > 0) || !badm_i_is_finite(factor))
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_step_scale"), BADM_I_TEXT("\"%n\": a factor > 0 is expected"), prefix, 0, 0);
+    return badm_i_set(m, prefix, BADM_I_SET_SCALE, factor, BADM_I_TEXT("badm_set_step_scale"));
+}
+
+BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric metric)
+{
+    if (metric > BADM_METRIC_OF_TRAINER || metric == BADM_SISA)
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_metric"),
+            BADM_I_TEXT("\"%n\": plain, diagonal, orthogonal or the trainer's is expected (SISA is for a whole trainer)"), prefix, 0, 0);
+    return badm_i_set(m, prefix, BADM_I_SET_METRIC, (float)metric, BADM_I_TEXT("badm_set_metric"));
+}
+
+/* ---- the model as a whole ---- */
+
+BADM_API size_t badm_model_size(const badm_model *m)
+{
+    size_t i, n = 0;
+    for (i = 0; i < m->count; i++) n += badm_i_shape_size(&badm_i_record_at(m, i)->shape);
+    return n;
+}
+
+BADM_API size_t badm_trainable_size(const badm_model *m) { return m->trainable; }
+
+static const float *badm_i_record_values(const badm_model *m, const badm_i_record *r) { return r->mapped ? r->mapped : m->slab + r->offset; }
+
+BADM_API uint64_t badm_model_hash(const badm_model *m)
+{
+    uint64_t h = 0xCBF29CE484222325u;           /* FNV-1a */
+    size_t i, j;
+    int byte;
+#define BADM_I_HASH(b) (h = (h ^ (uint64_t)((b) & 0xFFu)) * 0x100000001B3u)
+    for (i = 0; i < m->count; i++) {
+        const badm_i_record *r = badm_i_record_at(m, i);
+        const float *w = badm_i_record_values(m, r);
+        size_t n = badm_i_shape_size(&r->shape);
+        for (j = 0; r->name[j]; j++) BADM_I_HASH((unsigned char)r->name[j]);
+        for (j = 0; j < r->shape.rank; j++)
+            for (byte = 0; byte < 4; byte++) BADM_I_HASH((uint32_t)r->shape.dim[j] >> (8 * byte));
+        for (j = 0; j < n; j++) {
+            uint32_t u = badm_i_bits(w[j]);
+            for (byte = 0; byte < 4; byte++) BADM_I_HASH(u >> (8 * byte));
+        }
+    }
+#undef BADM_I_HASH
+    return h;
+}
+
+BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from)
+{
+    badm_error e;
+    size_t i;
+    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    for (i = 0; i < to->count || i < from->count; i++) {
+        const badm_i_record *a = badm_i_record_at(to, i), *b = badm_i_record_at(from, i);
+        const badm_i_record *r = a ? a : b;
+        if (a && b && !a->mapped && badm_i_equal(a->name, b->name) && badm_i_same_shape(&a->shape, &b->shape)) continue;
+        badm_i_error(&e, BADM_ERR_MODEL, BADM_I_TEXT("badm_model_copy"), a && a->mapped
+            ? BADM_I_TEXT("\"%n\" is mapped from an array that cannot be written")
+            : BADM_I_TEXT("\"%n\" has no counterpart of the same name and shape"), r->name, 0, 0);
+        return badm_i_model_report(to, &e);
+    }
+    for (i = 0; i < to->count; i++) {
+        const badm_i_record *a = badm_i_record_at(to, i);
+        memcpy(to->slab + a->offset, badm_i_record_values(from, badm_i_record_at(from, i)), badm_i_shape_size(&a->shape) * sizeof(float));
+    }
+    return BADM_OK;
+}
+
+BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n)
+{
+    badm_i_text o = badm_i_text_into(buf, n);
+    size_t i, trained = 0;
+    for (i = 0; i < m->count; i++) {
+        const badm_i_record *r = badm_i_record_at(m, i);
+        char cell[64];
+        badm_i_text c = badm_i_text_into(cell, sizeof cell);
+        if (r->gradient != BADM_I_NONE) trained += badm_i_shape_size(&r->shape);
+        badm_i_put_padded(&o, r->name, 24);
+        badm_i_put_char(&o, ' ');
+        badm_i_put_shape(&c, &r->shape);
+        badm_i_put_padded(&o, cell, 20);
+        badm_i_put_char(&o, ' ');
+        badm_i_put_number(&o, badm_i_shape_size(&r->shape));
+        if (r->buffer) badm_i_put(&o, BADM_I_TEXT("  buffer"));
+        if (r->frozen) badm_i_put(&o, r->mapped ? BADM_I_TEXT("  frozen, mapped") : BADM_I_TEXT("  frozen"));
+        if (r->metric == BADM_PLAIN) badm_i_put(&o, BADM_I_TEXT("  plain"));
+        if (r->metric == BADM_DIAGONAL) badm_i_put(&o, BADM_I_TEXT("  diagonal"));
+        if (r->metric == BADM_ORTHOGONAL) badm_i_put(&o, BADM_I_TEXT("  orthogonal"));
+        badm_i_put_char(&o, '\n');
+    }
+    badm_i_put_number(&o, m->count);
+    badm_i_put(&o, BADM_I_TEXT(" tensors, "));
+    badm_i_put_number(&o, badm_model_size(m));
+    badm_i_put(&o, BADM_I_TEXT(" numbers, "));
+    badm_i_put_number(&o, trained);
+    badm_i_put(&o, BADM_I_TEXT(" trained, "));
+    badm_i_put_number(&o, m->used * sizeof(float));
+    badm_i_put(&o, BADM_I_TEXT(" bytes\n"));
+    return o.length;
+}
+
+/* =====================================================================================================================
+   >>tape       One arena, filled from below by tensors and their numbers in the order of recording; from above, for the length of
+   one forward or backward function, by scratch. Reset is two assignments.
+
+   A dry run records tensors but has no numbers: `used` counts what is really taken, `planned` what a real run will take, and forward
+   functions are not called. Gradients are taken when backward first asks for them.
+   ===================================================================================================================== */
+
+struct badm_tape {
+    unsigned char *arena;
+    size_t capacity, used, planned, gradient_bytes, scratch_used, scratch_needed, wanted;
+    badm_tensor *last;
+    badm_memory *memory;
+    badm_model *model;              /* whose parameters get gradients */
+    const float *local;             /* its trainable parameters as this slot sees them; NULL: as in the model */
+    float *grads;
+    const badm_i_kernels *kernels;
+    uint64_t seed, step, work;      /* work: multiply-adds of the recorded forward functions, roughly */
+    uint32_t slot, piece, operations;
+    uint32_t count, hits, hits_of;
+    float input_max;
+    uint8_t dry, training, recording, counted;
+    badm_error error;
+};
+
+static badm_tensor *badm_i_empty(void)
+{
+    static const badm_tensor empty = { NULL, NULL, NULL, NULL, NULL, NULL, { 0, 0, 0, 0 }, 1, 0, 0, 0 };
+    return (badm_tensor *)(uintptr_t)&empty;            /* never written: its size is 0 */
+}
+
+static badm_shape badm_i_shape_of(const badm_tensor *x)
+{
+    badm_shape s;
+    memcpy(s.dim, x->shape, sizeof s.dim);
+    s.rank = x->rank;
+    return s;
+}
+
+BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *operation, const char *message,
+                                const badm_tensor *a, const badm_tensor *b, unsigned long n0, unsigned long n1)
+{
+    if (t->error.code == BADM_OK) {
+        badm_i_error(&t->error, code, operation, message, NULL, n0, n1);
+        if (a) t->error.a = badm_i_shape_of(a);
+        if (b) t->error.b = badm_i_shape_of(b);
+    }
+    return badm_i_empty();
+}
+
+/* `numbers`: counted but not taken in a dry run (NULL then too). NULL after an error; check t->error. */
+static void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
+{
+    size_t from = badm_i_round_up(t->used, align), to = badm_i_plus(from, bytes);
+    t->planned = badm_i_plus(badm_i_round_up(t->planned, align), bytes);
+    if (t->dry && numbers) {
+        if (t->planned == BADM_I_NONE) badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("a tensor is more than this machine can address"), NULL, NULL, 0, 0);
+        return NULL;
+    }
+    if (to == BADM_I_NONE || to > t->capacity - t->scratch_used) {
+        t->wanted = badm_i_plus(to, t->scratch_used);
+        badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"), NULL, NULL,
+                  (unsigned long)t->capacity, (unsigned long)t->wanted);
+        return NULL;
+    }
+    t->used = to;
+    return t->arena + from;
+}
+
+#define BADM_I_NUMBERS(t, n) ((float *)badm_i_arena(t, badm_i_times(n, sizeof(float)), BADM_I_ALIGN, 1))
+
+BADM_API void badm_scratch_reserve(badm_tape *t, size_t bytes)
+{
+    bytes = badm_i_round_up(bytes, BADM_I_ALIGN);
+    if (bytes > t->scratch_needed) t->scratch_needed = bytes;
+}
+
+BADM_API void *badm_scratch(badm_tape *t, size_t bytes)
+{
+    bytes = badm_i_round_up(bytes, BADM_I_ALIGN);
+    if (bytes == BADM_I_NONE || bytes > t->capacity - t->used - t->scratch_used) {
+        t->wanted = badm_i_plus(t->used + t->scratch_used, bytes);
+        badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"), NULL, NULL,
+                  (unsigned long)t->capacity, (unsigned long)t->wanted);
+        return NULL;
+    }
+    t->scratch_used += bytes;
+    return t->arena + t->capacity - t->scratch_used;
+}
+
+BADM_API void badm_tape_reset(badm_tape *t)
+{
+    t->used = t->planned = t->gradient_bytes = t->scratch_used = t->wanted = 0;
+    t->last = NULL;
+    t->operations = t->count = t->hits = t->hits_of = 0;
+    t->counted = 0;
+    t->work = 0;
+    t->error.code = BADM_OK;
+}
+
+static void badm_i_tape_init(badm_tape *t, void *arena, size_t capacity)
+{
+    memset(t, 0, sizeof *t);
+    t->arena = (unsigned char *)arena;
+    t->capacity = capacity / BADM_I_ALIGN * BADM_I_ALIGN;
+    t->kernels = badm_i_kernels_of_machine();
+}
+
+BADM_API badm_result badm_tape_new(badm_tape **out, badm_memory *mem, size_t bytes)
+{
+    size_t head = badm_i_round_up(sizeof(badm_tape), BADM_I_ALIGN), whole = badm_i_plus(head, bytes);
+    unsigned char *p = whole == BADM_I_NONE ? NULL : (unsigned char *)badm_i_alloc(mem, whole);
+    *out = NULL;
+    if (!p) return BADM_ERR_MEMORY;
+    *out = (badm_tape *)(void *)p;
+    badm_i_tape_init(*out, p + head, bytes);
+    (*out)->memory = mem;
+    return BADM_OK;
+}
+
+BADM_API void badm_tape_free(badm_tape *t) { if (t) badm_i_free(t->memory, t); }
+
+BADM_API void badm_tape_mode(badm_tape *t, int training, uint64_t seed)
+{
+    t->training = training != 0;
+    t->seed = seed;
+}
+
+BADM_API void badm_tape_watch(badm_tape *t, badm_model *m, float *grads)
+{
+    t->model = m;
+    t->grads = grads;
+    t->recording = grads != NULL;
+}
+
+BADM_API size_t badm_tape_used(const badm_tape *t) { return t->used; }
+BADM_API const badm_error *badm_tape_error(const badm_tape *t) { return &t->error; }
+BADM_API float *badm_data(badm_tape *t, const badm_tensor *x) { (void)t; return x->data; }
+BADM_API int badm_is_dry(const badm_tape *t) { return t->dry; }
+BADM_API int badm_training(const badm_tape *t) { return t->training; }
+BADM_API void badm_count(badm_tape *t, uint32_t n) { t->count = n; t->counted = 1; }
+BADM_API void badm_hits(badm_tape *t, uint32_t correct, uint32_t of) { t->hits += correct; t->hits_of += of; }
+
+BADM_API size_t badm_size(const badm_tensor *x)
+{
+    badm_shape s = badm_i_shape_of(x);
+    return badm_i_shape_size(&s);
+}
+
+BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
+{
+    if (!x->wants_grad || t->dry) return NULL;
+    if (!x->grad) {
+        size_t n = badm_size(x);
+        float *g = BADM_I_NUMBERS(t, n);
+        if (!g) return NULL;
+        memset(g, 0, n * sizeof(float));
+        x->grad = g;
+    }
+    return x->grad;
+}
+
+/* A tensor without numbers yet. NULL after an error. */
+static badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape)
+{
+    badm_tensor *y;
+    unsigned i;
+    if (t->error.code) return NULL;
+    y = (badm_tensor *)badm_i_arena(t, sizeof *y, sizeof(void *), 0);
+    if (!y) return NULL;
+    memset(y, 0, sizeof *y);
+    y->op = op;
+    y->rank = (uint8_t)rank;
+    for (i = 0; i < rank; i++) y->shape[i] = shape[i];
+    y->previous = t->last;
+    t->last = y;
+    return y;
+}
+
+static int badm_i_takes_numbers(badm_tape *t, badm_tensor *y)
+{
+    size_t n = badm_size(y), bytes = badm_i_times(n, sizeof(float));
+    if (bytes == BADM_I_NONE) {
+        badm_fail(t, BADM_ERR_MEMORY, y->op ? y->op->name : BADM_I_TEXT("input"), BADM_I_TEXT("%a is more than this machine can address"), y, NULL, 0, 0);
+        return 0;
+    }
+    y->data = BADM_I_NUMBERS(t, n);
+    return t->error.code == BADM_OK;
+}
+
+static void badm_i_wants(badm_tape *t, badm_tensor *y)
+{
+    y->wants_grad = 1;
+    t->gradient_bytes = badm_i_plus(t->gradient_bytes, badm_i_round_up(badm_i_times(badm_size(y), sizeof(float)), BADM_I_ALIGN));
+}
+
+/* badm_record, and for views: y shares the numbers of in[0]. */
+static badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
+                                     badm_tensor *const *in, const void *args, size_t args_bytes, int view)
+{
+    badm_tensor *y = badm_i_tensor(t, op, rank, shape);
+    unsigned i;
+    if (!y) return badm_i_empty();
+    BADM_I_ASSERT(rank <= BADM_MAX_RANK && inputs <= BADM_MAX_INPUTS);
+    y->inputs = (uint8_t)inputs;
+    y->in = (badm_tensor **)badm_i_arena(t, (inputs ? inputs : 1) * sizeof *in, sizeof(void *), 0);
+    if (args_bytes) y->args = badm_i_arena(t, args_bytes, 8, 0);
+    if (t->error.code) return badm_i_empty();
+    for (i = 0; i < inputs; i++) {
+        y->in[i] = in[i];
+        if (in[i]->wants_grad && t->recording && !y->wants_grad) badm_i_wants(t, y);
+    }
+    if (args_bytes) memcpy(y->args, args, args_bytes);
+    if (view) y->data = in[0]->data;
+    else if (!badm_i_takes_numbers(t, y)) return badm_i_empty();
+    t->operations++;
+    t->work += badm_size(y);
+    if (!t->dry && op->forward) {
+        op->forward(t, y);
+        t->scratch_used = 0;
+    }
+    return t->error.code ? badm_i_empty() : y;
+}
+
+BADM_API badm_tensor *badm_record(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape,
+                                  unsigned inputs, badm_tensor *const *in, const void *args, size_t args_bytes)
+{
+    return badm_i_record_op(t, op, rank, shape, inputs, in, args, args_bytes, 0);
+}
+
+/* d loss/d y for every y that led to the loss, times `seed`. */
+static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
+{
+    badm_tensor *y;
+    if (t->error.code) return t->error.code;
+    if (badm_size(loss) != 1) {
+        badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("backward"), BADM_I_TEXT("the loss is %a, a scalar is expected"), loss, NULL, 0, 0);
+        return t->error.code;
+    }
+    if (!loss->wants_grad || t->dry) return BADM_OK;
+    if (!badm_grad(t, loss)) return t->error.code;
+    loss->grad[0] = seed;
+    for (y = loss; y && !t->error.code; y = y->previous) {
+        if (!y->op || !y->grad || !y->op->backward) continue;
+        y->op->backward(t, y);
+        t->scratch_used = 0;
+    }
+    return t->error.code;
+}
+
+BADM_API badm_result badm_backward(badm_tape *t, badm_tensor *loss) { return badm_i_backward(t, loss, 1.0f); }
+
+BADM_API size_t badm_tape_dump(const badm_tape *t, char *buf, size_t n)
+{
+    badm_i_text o = badm_i_text_into(buf, n);
+    const badm_tensor *y;
+    size_t count = 0, i, j, total = 0;
+    for (y = t->last; y; y = y->previous) count++;
+    for (i = 0; i < count; i++) {
+        char cell[64];
+        badm_i_text c = badm_i_text_into(cell, sizeof cell);
+        badm_shape s;
+        size_t bytes;
+        for (y = t->last, j = count - 1; j > i; j--) y = y->previous;
+        s = badm_i_shape_of(y);
+        bytes = badm_i_shape_size(&s) * sizeof(float);
+        total += bytes;
+        badm_i_put_padded(&o, y->op ? y->op->name : BADM_I_TEXT("leaf"), 20);
+        badm_i_put_char(&o, ' ');
+        badm_i_put_shape(&c, &s);
+        badm_i_put_padded(&o, cell, 20);
+        badm_i_put_char(&o, ' ');
+        badm_i_put_number(&o, bytes);
+        badm_i_put(&o, y->wants_grad ? BADM_I_TEXT(" bytes, gradient\n") : BADM_I_TEXT(" bytes\n"));
+    }
+    badm_i_put_number(&o, count);
+    badm_i_put(&o, BADM_I_TEXT(" tensors, "));
+    badm_i_put_number(&o, total);
+    badm_i_put(&o, BADM_I_TEXT(" bytes of numbers, arena "));
+    badm_i_put_number(&o, t->used);
+    badm_i_put(&o, BADM_I_TEXT(" of "));
+    badm_i_put_number(&o, t->capacity);
+    badm_i_put_char(&o, '\n');
+    return o.length;
+}
+
+/* ---- leaves ---- */
+
+static badm_tensor *badm_i_leaf(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values, int wants)
+{
+    badm_tensor *y;
+    if (rank > BADM_MAX_RANK) return badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("input"), BADM_I_TEXT("rank %0, at most 4 expected"), NULL, NULL, rank, 0);
+    y = badm_i_tensor(t, NULL, rank, shape);
+    if (!y || !badm_i_takes_numbers(t, y)) return badm_i_empty();
+    if (y->data && values) memcpy(y->data, values, badm_size(y) * sizeof(float));
+    else if (y->data) memset(y->data, 0, badm_size(y) * sizeof(float));
+    if (wants && t->recording) badm_i_wants(t, y);
+    return y;
+}
+
+BADM_API badm_tensor *badm_input(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values) { return badm_i_leaf(t, rank, shape, values, 0); }
+BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values) { return badm_i_leaf(t, rank, shape, values, 1); }
+
+static int badm_i_is_trained(const badm_tape *t, badm_param p, const badm_i_record *r) { return p.model == t->model && r->gradient != BADM_I_NONE; }
+
+BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
+{
+    badm_i_record *r = badm_i_record_of(p);
+    return r && t->grads && badm_i_is_trained(t, p, r) ? t->grads + r->gradient : NULL;
+}
+
+BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
+{
+    badm_i_record *r = badm_i_record_of(p);
+    badm_tensor *y;
+    if (!r) return badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_param_use"), BADM_I_TEXT("there is no such parameter"), NULL, NULL, 0, 0);
+    y = badm_i_tensor(t, NULL, r->shape.rank, r->shape.dim);
+    if (!y) return badm_i_empty();
+    if (!t->dry) {
+        const float *w = t->local && badm_i_is_trained(t, p, r) ? t->local + r->gradient : badm_i_record_values(p.model, r);
+        y->data = (float *)(uintptr_t)w;
+        y->grad = badm_param_grad(t, p);
+    }
+    y->wants_grad = t->recording && badm_i_is_trained(t, p, r);
+    return y;
+}
+
+BADM_API badm_tensor *badm_detach(badm_tape *t, badm_tensor *x)
+{
+    badm_tensor *y = badm_i_tensor(t, NULL, x->rank, x->shape);
+    if (!y) return badm_i_empty();
+    y->data = x->data;
+    return y;
+}
+
+/* =====================================================================================================================
+   >>autodiff   Operations. Each is one static record with its shape rule, forward and backward side by side; nothing else knows its
+   name, so what a program does not call is not linked.
+
+   Data flows x -> forward -> y and dL/dy -> backward -> dL/dx. Gradients accumulate (+=), because a tensor may feed several
+   operations. Backward is called only when an input wants a gradient; with several inputs each is asked for on its own.
+   ===================================================================================================================== */
+
+/* The names of shapes in errors are %a (first input) and %b (second). */
+static badm_tensor *badm_i_shape_error(badm_tape *t, const char *operation, const char *message, const badm_tensor *a, const badm_tensor *b)
+{
+    return badm_fail(t, BADM_ERR_SHAPE, operation, message, a, b, 0, 0);
+}
+
+static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x, const void *args, size_t args_bytes)
+{
+    return badm_record(t, op, x->rank, x->shape, 1, &x, args, args_bytes);
+}
+
+/* ---- elementwise functions of one tensor: Y in terms of x, dY/dX in terms of x and y ---- */
+
+#define BADM_I_ELEMENTWISE(NAME, Y, DX)                                                         \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
+    {                                                                                           \
+        const float *in = badm_data(t, out->in[0]);                                             \
+        float *to = badm_data(t, out);                                                          \
+        size_t i, n = badm_size(out);                                                           \
+        for (i = 0; i < n; i++) { float x = in[i]; to[i] = (Y); }                               \
+    }                                                                                           \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
+    {                                                                                           \
+        const float *in = badm_data(t, out->in[0]), *from = badm_data(t, out), *dy = badm_grad(t, out); \
+        float *dx = badm_grad(t, out->in[0]);                                                   \
+        size_t i, n = badm_size(out);                                                           \
+        if (!dx) return;                                                                        \
+        for (i = 0; i < n; i++) { float x = in[i], y = from[i]; (void)x; (void)y; dx[i] += dy[i] * (DX); } \
+    }                                                                                           \
+    BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x)                             \
+    {                                                                                           \
+        static const badm_op op = { BADM_I_TEXT(#NAME), badm_i_##NAME##_forward, badm_i_##NAME##_backward }; \
+        return badm_i_unary(t, &op, x, NULL, 0);                                                \
+    }
+
+static float badm_i_normal_cdf(float x) { return 0.5f * (1.0f + badm_erff(x * 0.707106781f)); }
+static float badm_i_normal_density(float x) { return 0.398942280f * badm_expf(-0.5f * x * x); }
+static float badm_i_gelu_inner(float x) { return badm_tanhf(0.797884561f * (x + 0.044715f * x * x * x)); }
+/* x*phi(x) and the like at infinity are 0, not infinity times 0. */
+static float badm_i_times_or_zero(float x, float vanishing) { return vanishing == 0.0f ? 0.0f : x * vanishing; }
+
+static float badm_i_gelu_slope(float x) { return badm_i_normal_cdf(x) + badm_i_times_or_zero(x, badm_i_normal_density(x)); }
+
+static float badm_i_gelu_tanh_slope(float x)
+{
+    float g = badm_i_gelu_inner(x), rest = 1.0f - g * g;
+    return 0.5f * (1.0f + g) + badm_i_times_or_zero(0.5f * x * 0.797884561f * (1.0f + 0.134145f * x * x), rest);
+}
+
+static float badm_i_silu_slope(float x) { float s = badm_sigmoidf(x); return s + badm_i_times_or_zero(x, s * (1.0f - s)); }
+
+BADM_I_ELEMENTWISE(relu, x < 0 ? 0.0f : x, x > 0 ? 1.0f : 0.0f)
+BADM_I_ELEMENTWISE(tanh, badm_tanhf(x), 1.0f - y * y)
+BADM_I_ELEMENTWISE(sigmoid, badm_sigmoidf(x), y * (1.0f - y))
+BADM_I_ELEMENTWISE(gelu, badm_i_times_or_zero(x, badm_i_normal_cdf(x)), badm_i_gelu_slope(x))
+BADM_I_ELEMENTWISE(gelu_tanh, badm_i_times_or_zero(x, 0.5f * (1.0f + badm_i_gelu_inner(x))), badm_i_gelu_tanh_slope(x))
+BADM_I_ELEMENTWISE(silu, badm_i_times_or_zero(x, badm_sigmoidf(x)), badm_i_silu_slope(x))
+BADM_I_ELEMENTWISE(exp, badm_expf(x), y)
+BADM_I_ELEMENTWISE(log, badm_logf(x), 1.0f / x)
+BADM_I_ELEMENTWISE(sqrt, badm_sqrtf(x), 0.5f / y)
+
+/* ---- elementwise with one number: leaky_relu, scale, shift ---- */
+
+#define BADM_I_ELEMENTWISE_WITH(NAME, Y, DX)                                                    \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
+    {                                                                                           \
+        const float *in = badm_data(t, out->in[0]);                                             \
+        float *to = badm_data(t, out), c = *(const float *)out->args;                           \
+        size_t i, n = badm_size(out);                                                           \
+        for (i = 0; i < n; i++) { float x = in[i]; to[i] = (Y); }                               \
+    }                                                                                           \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
+    {                                                                                           \
+        const float *in = badm_data(t, out->in[0]), *dy = badm_grad(t, out);                    \
+        float *dx = badm_grad(t, out->in[0]), c = *(const float *)out->args;                    \
+        size_t i, n = badm_size(out);                                                           \
+        if (!dx) return;                                                                        \
+        for (i = 0; i < n; i++) { float x = in[i]; (void)x; (void)c; dx[i] += dy[i] * (DX); }   \
+    }                                                                                           \
+    BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x, float c)                    \
+    {                                                                                           \
+        static const badm_op op = { BADM_I_TEXT(#NAME), badm_i_##NAME##_forward, badm_i_##NAME##_backward }; \
+        return badm_i_unary(t, &op, x, &c, sizeof c);                                           \
+    }
+
+BADM_I_ELEMENTWISE_WITH(leaky_relu, x < 0 ? c * x : x, x > 0 ? 1.0f : c)
+BADM_I_ELEMENTWISE_WITH(scale, c * x, c)
+BADM_I_ELEMENTWISE_WITH(shift, x + c, 1.0f)
+
+/* ---- elementwise on two tensors, with broadcasting ---- */
+
+/* Output extents and the strides of both inputs over them, right-aligned to four dimensions; a repeated dimension has stride 0.
+   Equal shapes become one long row. */
+typedef struct badm_i_nest { size_t extent[4], a[4], b[4]; } badm_i_nest;
+
+static void badm_i_strides(const badm_tensor *y, const badm_tensor *x, size_t stride[4])
+{
+    size_t step = 1;
+    int i, shift = y->rank - x->rank;
+    for (i = 0; i < 4; i++) stride[i] = 0;
+    for (i = y->rank - 1; i >= shift; i--) {
+        size_t d = x->shape[i - shift];
+        stride[4 - y->rank + i] = d == 1 ? 0 : step;
+        step *= d;
+    }
+}
+
+static badm_i_nest badm_i_nest_of(const badm_tensor *y)
+{
+    badm_i_nest n;
+    int i;
+    size_t size = badm_size(y);
+    for (i = 0; i < 4; i++) n.extent[i] = i < 4 - y->rank ? 1 : y->shape[i - (4 - y->rank)];
+    if (badm_size(y->in[0]) == size && badm_size(y->in[1]) == size) {
+        for (i = 0; i < 4; i++) n.extent[i] = n.a[i] = n.b[i] = i == 3 ? 1 : 0;
+        for (i = 0; i < 3; i++) n.extent[i] = 1;
+        n.extent[3] = size;
+        return n;
+    }
+    badm_i_strides(y, y->in[0], n.a);
+    badm_i_strides(y, y->in[1], n.b);
+    return n;
+}
+
+static badm_tensor *badm_i_binary(badm_tape *t, const badm_op *op, badm_tensor *a, badm_tensor *b)
+{
+    badm_dim shape[BADM_MAX_RANK];
+    badm_tensor *in[2];
+    unsigned rank = a->rank > b->rank ? a->rank : b->rank, i;
+    for (i = 0; i < rank; i++) {        /* from the last dimension on */
+        badm_dim da = i < a->rank ? a->shape[a->rank - 1 - i] : 1, db = i < b->rank ? b->shape[b->rank - 1 - i] : 1;
+        if (da != db && da != 1 && db != 1)
+            return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a and %b: dimensions from the right must be equal or 1"), a, b);
+        shape[rank - 1 - i] = da == 1 ? db : da;
+    }
+    in[0] = a;
+    in[1] = b;
+    return badm_record(t, op, rank, shape, 2, in, NULL, 0);
+}
+
+/* Y in terms of x (of a) and z (of b); DA, DB also in terms of dy. */
+#define BADM_I_BINARY(NAME, Y, DA, DB)                                                          \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
+    {                                                                                           \
+        const float *a = badm_data(t, out->in[0]), *b = badm_data(t, out->in[1]);               \
+        float *to = badm_data(t, out);                                                          \
+        badm_i_nest n = badm_i_nest_of(out);                                                    \
+        size_t i, j, k, l;                                                                      \
+        for (i = 0; i < n.extent[0]; i++)                                                       \
+            for (j = 0; j < n.extent[1]; j++)                                                   \
+                for (k = 0; k < n.extent[2]; k++, to += n.extent[3]) {                          \
+                    const float *p = a + i * n.a[0] + j * n.a[1] + k * n.a[2];                  \
+                    const float *q = b + i * n.b[0] + j * n.b[1] + k * n.b[2];                  \
+                    for (l = 0; l < n.extent[3]; l++) { float x = p[l * n.a[3]], z = q[l * n.b[3]]; to[l] = (Y); } \
+                }                                                                               \
+    }                                                                                           \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
+    {                                                                                           \
+        const float *a = badm_data(t, out->in[0]), *b = badm_data(t, out->in[1]), *from = badm_grad(t, out); \
+        float *da = badm_grad(t, out->in[0]), *db = badm_grad(t, out->in[1]);                   \
+        badm_i_nest n = badm_i_nest_of(out);                                                    \
+        size_t i, j, k, l;                                                                      \
+        for (i = 0; i < n.extent[0]; i++)                                                       \
+            for (j = 0; j < n.extent[1]; j++)                                                   \
+                for (k = 0; k < n.extent[2]; k++, from += n.extent[3]) {                        \
+                    size_t p = i * n.a[0] + j * n.a[1] + k * n.a[2], q = i * n.b[0] + j * n.b[1] + k * n.b[2]; \
+                    for (l = 0; l < n.extent[3]; l++) {                                         \
+                        float x = a[p + l * n.a[3]], z = b[q + l * n.b[3]], dy = from[l];       \
+                        (void)x; (void)z;                                                       \
+                        if (da) da[p + l * n.a[3]] += (DA);                                     \
+                        if (db) db[q + l * n.b[3]] += (DB);                                     \
+                    }                                                                           \
+                }                                                                               \
+    }                                                                                           \
+    BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *a, badm_tensor *b)             \
+    {                                                                                           \
+        static const badm_op op = { BADM_I_TEXT(#NAME), badm_i_##NAME##_forward, badm_i_##NAME##_backward }; \
+        return badm_i_binary(t, &op, a, b);                                                     \
+    }
+
+BADM_I_BINARY(add, x + z, dy, dy)
+BADM_I_BINARY(sub, x - z, dy, -dy)
+BADM_I_BINARY(mul, x * z, dy * z, dy * x)
+BADM_I_BINARY(div, x / z, dy / z, -(dy * (x / z)) / z)
+
+/* ---- matrix products ---- */
+
+/* Products of `batch` pairs: y[m,n] = a[m,k] b[k,n], each possibly stored transposed; b_step 0: one b for all. */
+typedef struct badm_i_product { size_t batch, m, n, k, b_step; uint8_t a_turned, b_turned; } badm_i_product;
+
+/* c[m,n] += op(a) op(b), scratch taken for the length of the call. */
+static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
+                            const float *b, size_t b_term, size_t b_col, float *c, size_t c_row)
+{
+    size_t bytes = badm_i_gemm_scratch(t->kernels, k), before = t->scratch_used;
+    float *scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
+    if (!bytes || scratch) badm_i_gemm(t->kernels, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, c, c_row);
+    t->scratch_used = before;
+}
+
+static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
+{
+    size_t most = m > n ? m : n;                /* backward sums over m or n */
+    badm_scratch_reserve(t, badm_i_gemm_scratch(t->kernels, most > k ? most : k));
+}
+
+static void badm_i_matmul_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_product *p = (const badm_i_product *)y->args;
+    const float *a = badm_data(t, y->in[0]), *b = badm_data(t, y->in[1]);
+    float *c = badm_data(t, y);
+    size_t i;
+    memset(c, 0, badm_size(y) * sizeof(float));
+    for (i = 0; i < p->batch; i++)
+        badm_i_multiply(t, p->m, p->n, p->k, a + i * p->m * p->k, p->a_turned ? 1 : p->k, p->a_turned ? p->m : 1,
+                        b + i * p->b_step, p->b_turned ? 1 : p->n, p->b_turned ? p->k : 1, c + i * p->m * p->n, p->n);
+}
+
+static void badm_i_matmul_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_product *p = (const badm_i_product *)y->args;
+    const float *a = badm_data(t, y->in[0]), *b = badm_data(t, y->in[1]), *dy = badm_grad(t, y);
+    float *da = badm_grad(t, y->in[0]), *db = badm_grad(t, y->in[1]);
+    size_t i, m = p->m, n = p->n, k = p->k, b_term = p->b_turned ? 1 : n, b_col = p->b_turned ? k : 1;
+    for (i = 0; i < p->batch; i++, a += m * k, b += p->b_step, dy += m * n) {
+        if (da && !p->a_turned) badm_i_multiply(t, m, k, n, dy, n, 1, b, b_col, b_term, da + i * m * k, k);     /* dA = dY B^T */
+        if (da && p->a_turned) badm_i_multiply(t, k, m, n, b, b_term, b_col, dy, 1, n, da + i * m * k, m);      /* (dA)^T = B dY^T */
+        if (db && !p->b_turned)                                                                                 /* dB = A^T dY */
+            badm_i_multiply(t, k, n, m, a, p->a_turned ? m : 1, p->a_turned ? 1 : k, dy, n, 1, db + i * p->b_step, n);
+        if (db && p->b_turned)                                                                                  /* (dB)^T = dY^T A */
+            badm_i_multiply(t, n, k, m, dy, 1, n, a, p->a_turned ? 1 : k, p->a_turned ? m : 1, db + i * p->b_step, k);
+    }
+}
+
+static badm_tensor *badm_i_matmul(badm_tape *t, const badm_op *op, badm_tensor *a, badm_tensor *b, int a_turned, int b_turned)
+{
+    badm_i_product p;
+    badm_tensor *in[2], *y;
+    badm_dim shape[BADM_MAX_RANK];
+    unsigned i, ra = a->rank, rb = b->rank;
+    memset(&p, 0, sizeof p);
+    if (ra < 2 || rb < 2 || (rb != ra && rb != 2))
+        return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a x %b: two matrices, or stacks of equally many, are expected"), a, b);
+    p.a_turned = (uint8_t)a_turned;
+    p.b_turned = (uint8_t)b_turned;
+    p.m = a->shape[ra - 2 + (unsigned)a_turned];
+    p.k = a->shape[ra - 1 - (unsigned)a_turned];
+    p.n = b->shape[rb - 1 - (unsigned)b_turned];
+    if (b->shape[rb - 2 + (unsigned)b_turned] != p.k)
+        return badm_fail(t, BADM_ERR_SHAPE, op->name, BADM_I_TEXT("%a x %b: inner dimensions differ (%0, %1)"), a, b,
+                         (unsigned long)p.k, (unsigned long)b->shape[rb - 2 + (unsigned)b_turned]);
+    p.batch = 1;
+    for (i = 0; i + 2 < ra; i++) {
+        if (rb > 2 && a->shape[i] != b->shape[i])
+            return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a x %b: leading dimensions differ"), a, b);
+        shape[i] = a->shape[i];
+        p.batch *= a->shape[i];
+    }
+    shape[ra - 2] = (badm_dim)p.m;
+    shape[ra - 1] = (badm_dim)p.n;
+    p.b_step = rb > 2 ? p.k * p.n : 0;
+    if (rb == 2 && !a_turned) { p.m *= p.batch; p.batch = 1; }          /* one tall product */
+    in[0] = a;
+    in[1] = b;
+    badm_i_multiply_reserve(t, p.m, p.n, p.k);
+    y = badm_record(t, op, ra, shape, 2, in, &p, sizeof p);
+    t->work += (uint64_t)p.batch * p.m * p.n * p.k;
+    return y;
+}
+
+BADM_API badm_tensor *badm_matmul(badm_tape *t, badm_tensor *a, badm_tensor *b)
+{
+    static const badm_op op = { BADM_I_TEXT("matmul"), badm_i_matmul_forward, badm_i_matmul_backward };
+    return badm_i_matmul(t, &op, a, b, 0, 0);
+}
+
+BADM_API badm_tensor *badm_matmul_nt(badm_tape *t, badm_tensor *a, badm_tensor *b)
+{
+    static const badm_op op = { BADM_I_TEXT("matmul_nt"), badm_i_matmul_forward, badm_i_matmul_backward };
+    return badm_i_matmul(t, &op, a, b, 0, 1);
+}
+
+BADM_API badm_tensor *badm_matmul_tn(badm_tape *t, badm_tensor *a, badm_tensor *b)
+{
+    static const badm_op op = { BADM_I_TEXT("matmul_tn"), badm_i_matmul_forward, badm_i_matmul_backward };
+    return badm_i_matmul(t, &op, a, b, 1, 0);
+}
+
+/* ---- affine: y = x W^T + b; dx = dy W, dW = dy^T x, db = column sums of dy ---- */
+
+static void badm_i_affine_forward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]), *w = badm_data(t, y->in[1]), *b = y->inputs > 2 ? badm_data(t, y->in[2]) : NULL;
+    float *c = badm_data(t, y);
+    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out, i;
+    for (i = 0; i < rows; i++) {
+        if (b) memcpy(c + i * out, b, out * sizeof(float));
+        else memset(c + i * out, 0, out * sizeof(float));
+    }
+    badm_i_multiply(t, rows, out, in, x, in, 1, w, 1, in, c, out);
+}
+
+static void badm_i_affine_backward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]), *w = badm_data(t, y->in[1]), *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]), *dw = badm_grad(t, y->in[1]), *db = y->inputs > 2 ? badm_grad(t, y->in[2]) : NULL;
+    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out, i, j;
+    if (dw) badm_i_multiply(t, out, in, rows, dy, 1, out, x, in, 1, dw, in);
+    if (dx) badm_i_multiply(t, rows, in, out, dy, out, 1, w, in, 1, dx, in);
+    if (db) for (i = 0; i < rows; i++) for (j = 0; j < out; j++) db[j] += dy[i * out + j];
+}
+
+BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias)
+{
+    static const badm_op op = { BADM_I_TEXT("affine"), badm_i_affine_forward, badm_i_affine_backward };
+    badm_tensor *in[3], *y;
+    badm_dim shape[BADM_MAX_RANK];
+    unsigned i;
+    size_t rows = 1;
+    if (x->rank < 1 || weight->rank != 2 || x->shape[x->rank - 1] != weight->shape[1])
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a with weight %b: the last dimension must be the weight's second"), x, weight);
+    if (bias && (bias->rank != 1 || bias->shape[0] != weight->shape[0]))
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("bias %a with weight %b: one number a row of the weight is expected"), bias, weight);
+    for (i = 0; i + 1 < x->rank; i++) { shape[i] = x->shape[i]; rows *= shape[i]; }
+    shape[x->rank - 1] = weight->shape[0];
+    in[0] = x;
+    in[1] = weight;
+    in[2] = bias;
+    badm_i_multiply_reserve(t, rows, weight->shape[0], weight->shape[1]);
+    y = badm_record(t, &op, x->rank, shape, bias ? 3 : 2, in, NULL, 0);
+    t->work += (uint64_t)rows * weight->shape[0] * weight->shape[1];
+    return y;
+}
+
+/* ---- softmax and log_softmax over the last dimension ---- */
+
+static size_t badm_i_last(const badm_tensor *x) { return x->rank ? x->shape[x->rank - 1] : 1; }
+
+/* log sum exp of a row, without overflow. */
+static float badm_i_log_sum_exp(const float *x, size_t n)
+{
+    float most = x[0], sum = 0;
+    size_t i;
+    for (i = 1; i < n; i++) if (x[i] > most) most = x[i];
+    if (!badm_i_is_finite(most)) return badm_i_is_nan(most) || most > 0 ? BADM_I_NAN : most;
+    for (i = 0; i < n; i++) sum += badm_expf(x[i] - most);
+    return most + badm_logf(sum);
+}
+
+static void badm_i_softmax_forward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]);
+    float *out = badm_data(t, y);
+    size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
+    for (; rows > 0; rows--, x += n, out += n) {
+        float most = x[0], sum = 0;
+        for (i = 1; i < n; i++) if (x[i] > most) most = x[i];
+        for (i = 0; i < n; i++) sum += out[i] = badm_expf(x[i] - most);
+        for (i = 0; i < n; i++) out[i] /= sum;
+    }
+}
+
+static void badm_i_softmax_backward(badm_tape *t, badm_tensor *y)
+{
+    const float *p = badm_data(t, y), *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]);
+    size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
+    if (!dx) return;
+    for (; rows > 0; rows--, p += n, dy += n, dx += n) {
+        float inner = badm_i_dot(p, dy, n);
+        for (i = 0; i < n; i++) dx[i] += p[i] * (dy[i] - inner);
+    }
+}
+
+BADM_API badm_tensor *badm_softmax(badm_tape *t, badm_tensor *x)
+{
+    static const badm_op op = { BADM_I_TEXT("softmax"), badm_i_softmax_forward, badm_i_softmax_backward };
+    if (x->rank < 1) return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a: at least one dimension is expected"), x, NULL);
+    return badm_i_unary(t, &op, x, NULL, 0);
+}
+
+static void badm_i_log_softmax_forward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]);
+    float *out = badm_data(t, y);
+    size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
+    for (; rows > 0; rows--, x += n, out += n) {
+        float lse = badm_i_log_sum_exp(x, n);
+        for (i = 0; i < n; i++) out[i] = x[i] - lse;
+    }
+}
+
+static void badm_i_log_softmax_backward(badm_tape *t, badm_tensor *y)
+{
+    const float *logp = badm_data(t, y), *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]);
+    size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
+    if (!dx) return;
+    for (; rows > 0; rows--, logp += n, dy += n, dx += n) {
+        badm_i_sum s = { 0, 0 };
+        float sum;
+        badm_i_sum_dot(&s, dy, NULL, n);
+        sum = badm_i_sum_value(&s);
+        for (i = 0; i < n; i++) dx[i] += dy[i] - badm_expf(logp[i]) * sum;
+    }
+}
+
+BADM_API badm_tensor *badm_log_softmax(badm_tape *t, badm_tensor *x)
+{
+    static const badm_op op = { BADM_I_TEXT("log_softmax"), badm_i_log_softmax_forward, badm_i_log_softmax_backward };
+    if (x->rank < 1) return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a: at least one dimension is expected"), x, NULL);
+    return badm_i_unary(t, &op, x, NULL, 0);
+}
+
+/* ---- cross entropy: mean over counted rows of logsumexp(x) - x[label]; dx = (softmax - onehot)/counted ---- */
+
+typedef struct badm_i_cross_entropy { const int32_t *label; float *lse; int32_t ignore; uint32_t counted; } badm_i_cross_entropy;
+
+static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_cross_entropy *c = (badm_i_cross_entropy *)y->args;
+    const float *x = badm_data(t, y->in[0]);
+    size_t n = badm_i_last(y->in[0]), rows = badm_size(y->in[0]) / n, i, j;
+    badm_i_sum loss = { 0, 0 };
+    uint32_t hits = 0;
+    c->counted = 0;
+    for (i = 0; i < rows; i++, x += n) {
+        size_t best = 0;
+        if (c->label[i] == c->ignore) continue;
+        if (c->label[i] < 0 || (size_t)c->label[i] >= n) {
+            badm_fail(t, BADM_ERR_LABEL, y->op->name, c->label[i] < 0
+                ? BADM_I_TEXT("label -%0 of row %1: 0 up to the number of classes is expected, logits are %a")
+                : BADM_I_TEXT("label %0 of row %1 is not below the number of classes, logits are %a"),
+                y->in[0], NULL, (unsigned long)(c->label[i] < 0 ? 0u - (uint32_t)c->label[i] : (uint32_t)c->label[i]), (unsigned long)i);
+            return;
+        }
+        for (j = 1; j < n; j++) if (x[j] > x[best]) best = j;
+        c->lse[i] = badm_i_log_sum_exp(x, n);
+        badm_i_sum_add(&loss, c->lse[i] - x[c->label[i]]);
+        hits += best == (size_t)c->label[i];
+        c->counted++;
+    }
+    badm_count(t, c->counted);
+    badm_hits(t, hits, c->counted);
+    badm_data(t, y)[0] = c->counted ? badm_i_sum_value(&loss) / (float)c->counted : 0.0f;
+}
+
+static void badm_i_cross_entropy_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_cross_entropy *c = (const badm_i_cross_entropy *)y->args;
+    const float *x = badm_data(t, y->in[0]);
+    float *dx = badm_grad(t, y->in[0]), each;
+    size_t n = badm_i_last(y->in[0]), rows = badm_size(y->in[0]) / n, i, j;
+    if (!dx || !c->counted) return;
+    each = badm_grad(t, y)[0] / (float)c->counted;
+    for (i = 0; i < rows; i++, x += n, dx += n) {
+        if (c->label[i] == c->ignore) continue;
+        for (j = 0; j < n; j++) dx[j] += each * badm_expf(x[j] - c->lse[i]);
+        dx[c->label[i]] -= each;
+    }
+}
+
+BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logits, const badm_ints *labels, int32_t ignore)
+{
+    static const badm_op op = { BADM_I_TEXT("cross_entropy"), badm_i_cross_entropy_forward, badm_i_cross_entropy_backward };
+    badm_i_cross_entropy c;
+    size_t count = labels->rank > 1 ? badm_i_times(labels->shape[0], labels->shape[1]) : labels->shape[0], rows;
+    if (logits->rank < 1 || badm_i_last(logits) == 0 || count == 0 || count != (rows = badm_size(logits) / badm_i_last(logits)))
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("logits %a with %0 labels: one label a row is expected"), logits, NULL, (unsigned long)count, 0);
+    memset(&c, 0, sizeof c);
+    c.label = labels->data;
+    c.ignore = ignore;
+    c.lse = BADM_I_NUMBERS(t, rows);
+    t->work += 20u * (uint64_t)badm_size(logits);
+    return badm_record(t, &op, 0, NULL, 1, &logits, &c, sizeof c);
+}
+
+BADM_API badm_tensor *badm_cross_entropy(badm_tape *t, badm_tensor *logits, const badm_ints *labels)
+{
+    return badm_cross_entropy_ignore(t, logits, labels, BADM_IGNORE);
+}
+
+/* ---- losses that are means over all elements ---- */
+
+static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_tensor *x, badm_tensor *target)
+{
+    badm_tensor *in[2];
+    badm_shape a = badm_i_shape_of(x), b = badm_i_shape_of(target);
+    if (!badm_i_same_shape(&a, &b) || badm_size(x) == 0)
+        return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a and target %b: equal shapes are expected"), x, target);
+    in[0] = x;
+    in[1] = target;
+    return badm_record(t, op, 0, NULL, 2, in, NULL, 0);
+}
+
+static void badm_i_mse_forward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
+    size_t n = badm_size(y->in[0]), i, j;
+    badm_i_sum sum = { 0, 0 };
+    for (i = 0; i < n; i += BADM_I_LANES) {
+        float d[BADM_I_LANES];
+        size_t part = n - i < BADM_I_LANES ? n - i : BADM_I_LANES;
+        for (j = 0; j < part; j++) d[j] = x[i + j] - z[i + j];
+        badm_i_sum_dot(&sum, d, d, part);
+    }
+    badm_data(t, y)[0] = badm_i_sum_value(&sum) / (float)n;
+}
+
+static void badm_i_mse_backward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
+    float *dx = badm_grad(t, y->in[0]), *dz = badm_grad(t, y->in[1]);
+    size_t n = badm_size(y->in[0]), i;
+    float each = 2.0f * badm_grad(t, y)[0] / (float)n;
+    for (i = 0; i < n; i++) {
+        float d = each * (x[i] - z[i]);
+        if (dx) dx[i] += d;
+        if (dz) dz[i] -= d;
+    }
+}
+
+BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target)
+{
+    static const badm_op op = { BADM_I_TEXT("mse"), badm_i_mse_forward, badm_i_mse_backward };
+    return badm_i_loss_of_two(t, &op, x, target);
+}
+
+static void badm_i_bce_forward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
+    size_t n = badm_size(y->in[0]), i;
+    badm_i_sum sum = { 0, 0 };
+    for (i = 0; i < n; i++)
+        badm_i_sum_add(&sum, (x[i] < 0 ? 0.0f : x[i]) - x[i] * z[i] + badm_log1pf(badm_expf(-badm_i_abs(x[i]))));
+    badm_data(t, y)[0] = badm_i_sum_value(&sum) / (float)n;
+}
+
+static void badm_i_bce_backward(badm_tape *t, badm_tensor *y)
+{
+    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
+    float *dx = badm_grad(t, y->in[0]), each = badm_grad(t, y)[0];
+    size_t n = badm_size(y->in[0]), i;
+    if (!dx) return;
+    each /= (float)n;
+    for (i = 0; i < n; i++) dx[i] += each * (badm_sigmoidf(x[i]) - z[i]);
+}
+
+BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target)
+{
+    static const badm_op op = { BADM_I_TEXT("bce_with_logits"), badm_i_bce_forward, badm_i_bce_backward };
+    return badm_i_loss_of_two(t, &op, logits, target);
+}
+
+/* ---- sums ---- */
+
+static void badm_i_sum_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_sum s = { 0, 0 };
+    badm_i_sum_dot(&s, badm_data(t, y->in[0]), NULL, badm_size(y->in[0]));
+    badm_data(t, y)[0] = badm_i_sum_value(&s);
+}
+
+static void badm_i_sum_backward(badm_tape *t, badm_tensor *y)
+{
+    float *dx = badm_grad(t, y->in[0]), dy = badm_grad(t, y)[0];
+    size_t n = badm_size(y->in[0]), i;
+    if (dx) for (i = 0; i < n; i++) dx[i] += dy;
+}
+
+BADM_API badm_tensor *badm_sum(badm_tape *t, badm_tensor *x)
+{
+    static const badm_op op = { BADM_I_TEXT("sum"), badm_i_sum_forward, badm_i_sum_backward };
+    return badm_record(t, &op, 0, NULL, 1, &x, NULL, 0);
+}
+
+BADM_API badm_tensor *badm_mean(badm_tape *t, badm_tensor *x)
+{
+    size_t n = badm_size(x);
+    if (n == 0) return badm_i_shape_error(t, BADM_I_TEXT("mean"), BADM_I_TEXT("%a has no elements"), x, NULL);
+    return badm_scale(t, badm_sum(t, x), 1.0f / (float)n);
+}
+
+/* x seen as [outer, middle, inner] around an axis. */
+typedef struct badm_i_around { size_t outer, middle, inner; } badm_i_around;
+
+static badm_i_around badm_i_around_axis(const badm_tensor *x, unsigned axis)
+{
+    badm_i_around a = { 1, 1, 1 };
+    unsigned i;
+    for (i = 0; i < x->rank; i++) *(i < axis ? &a.outer : i == axis ? &a.middle : &a.inner) *= x->shape[i];
+    return a;
+}
+
+static badm_tensor *badm_i_axis_error(badm_tape *t, const char *operation, const badm_tensor *x, unsigned axis)
+{
+    return badm_fail(t, BADM_ERR_SHAPE, operation, BADM_I_TEXT("%a has no axis %0"), x, NULL, axis, 0);
+}
+
+static void badm_i_sum_axis_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_around a = badm_i_around_axis(y->in[0], *(const unsigned *)y->args);
+    const float *x = badm_data(t, y->in[0]);
+    float *out = badm_data(t, y);
+    size_t i, j, k;
+    memset(out, 0, badm_size(y) * sizeof(float));
+    for (i = 0; i < a.outer; i++, out += a.inner)
+        for (j = 0; j < a.middle; j++, x += a.inner)
+            for (k = 0; k < a.inner; k++) out[k] += x[k];
+}
+
+static void badm_i_sum_axis_backward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_around a = badm_i_around_axis(y->in[0], *(const unsigned *)y->args);
+    const float *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]);
+    size_t i, j, k;
+    if (!dx) return;
+    for (i = 0; i < a.outer; i++, dy += a.inner)
+        for (j = 0; j < a.middle; j++, dx += a.inner)
+            for (k = 0; k < a.inner; k++) dx[k] += dy[k];
+}
+
+BADM_API badm_tensor *badm_sum_axis(badm_tape *t, badm_tensor *x, unsigned axis)
+{
+    static const badm_op op = { BADM_I_TEXT("sum_axis"), badm_i_sum_axis_forward, badm_i_sum_axis_backward };
+    badm_dim shape[BADM_MAX_RANK];
+    unsigned i, n = 0;
+    if (axis >= x->rank) return badm_i_axis_error(t, op.name, x, axis);
+    for (i = 0; i < x->rank; i++) if (i != axis) shape[n++] = x->shape[i];
+    return badm_record(t, &op, n, shape, 1, &x, &axis, sizeof axis);
+}
+
+BADM_API badm_tensor *badm_mean_axis(badm_tape *t, badm_tensor *x, unsigned axis)
+{
+    if (axis >= x->rank || x->shape[axis] == 0) return badm_i_axis_error(t, BADM_I_TEXT("mean_axis"), x, axis);
+    return badm_scale(t, badm_sum_axis(t, x, axis), 1.0f / (float)x->shape[axis]);
+}
+
+/* ---- moving numbers ---- */
+
+static void badm_i_reshape_backward(badm_tape *t, badm_tensor *y)
+{
+    const float *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]);
+    size_t i, n = badm_size(y);
+    if (dx) for (i = 0; i < n; i++) dx[i] += dy[i];
+}
+
+BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, const badm_dim *shape)
+{
+    static const badm_op op = { BADM_I_TEXT("reshape"), NULL, badm_i_reshape_backward };
+    badm_tensor wish;
+    unsigned i;
+    memset(&wish, 0, sizeof wish);
+    if (rank > BADM_MAX_RANK) return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a to rank %0, at most 4 expected"), x, NULL, rank, 0);
+    wish.rank = (uint8_t)rank;
+    for (i = 0; i < rank; i++) wish.shape[i] = shape[i];
+    if (badm_size(&wish) != badm_size(x)) return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a to %b: the numbers of elements differ"), x, &wish);
+    return badm_i_record_op(t, &op, rank, shape, 1, &x, NULL, 0, 1);
+}
+
+/* Both directions of permute: for every element of y in order, where in x it comes from. */
+typedef struct badm_i_permute { unsigned axes[BADM_MAX_RANK]; } badm_i_permute;
+
+static void badm_i_permute_walk(const badm_tensor *y, const float *from, float *to, int back)
+{
+    const badm_i_permute *p = (const badm_i_permute *)y->args;
+    const badm_tensor *x = y->in[0];
+    size_t stride[BADM_MAX_RANK], extent[4] = { 1, 1, 1, 1 }, step[4] = { 0, 0, 0, 0 }, i, j, k, l, n = 0, s = 1;
+    unsigned d;
+    for (d = x->rank; d > 0; d--) { stride[d - 1] = s; s *= x->shape[d - 1]; }
+    for (d = 0; d < y->rank; d++) {
+        extent[4 - y->rank + d] = y->shape[d];
+        step[4 - y->rank + d] = stride[p->axes[d]];
+    }
+    for (i = 0; i < extent[0]; i++)
+        for (j = 0; j < extent[1]; j++)
+            for (k = 0; k < extent[2]; k++)
+                for (l = 0; l < extent[3]; l++, n++) {
+                    size_t at = i * step[0] + j * step[1] + k * step[2] + l * step[3];
+                    if (back) to[at] += from[n]; else to[n] = from[at];
+                }
+}
+
+static void badm_i_permute_forward(badm_tape *t, badm_tensor *y) { badm_i_permute_walk(y, badm_data(t, y->in[0]), badm_data(t, y), 0); }
+
+static void badm_i_permute_backward(badm_tape *t, badm_tensor *y)
+{
+    float *dx = badm_grad(t, y->in[0]);
+    if (dx) badm_i_permute_walk(y, badm_grad(t, y), dx, 1);
+}
+
+BADM_API badm_tensor *badm_permute(badm_tape *t, badm_tensor *x, const unsigned *axes)
+{
+    static const badm_op op = { BADM_I_TEXT("permute"), badm_i_permute_forward, badm_i_permute_backward };
+    badm_i_permute p;
+    badm_dim shape[BADM_MAX_RANK];
+    unsigned i, seen = 0;
+    memset(&p, 0, sizeof p);
+    for (i = 0; i < x->rank; i++) {
+        if (axes[i] >= x->rank || (seen & (1u << axes[i])))
+            return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a: axes must name every dimension once, %0 does not fit"), x, NULL, axes[i], 0);
+        seen |= 1u << axes[i];
+        p.axes[i] = axes[i];
+        shape[i] = x->shape[axes[i]];
+    }
+    return badm_record(t, &op, x->rank, shape, 1, &x, &p, sizeof p);
+}
+
+static void badm_i_concat_forward(badm_tape *t, badm_tensor *y)
+{
+    unsigned axis = *(const unsigned *)y->args, i;
+    badm_i_around whole = badm_i_around_axis(y, axis);
+    size_t start = 0, o;
+    for (i = 0; i < y->inputs; i++) {
+        size_t run = badm_i_around_axis(y->in[i], axis).middle * whole.inner;
+        const float *x = badm_data(t, y->in[i]);
+        for (o = 0; o < whole.outer; o++)
+            memcpy(badm_data(t, y) + o * whole.middle * whole.inner + start, x + o * run, run * sizeof(float));
+        start += run;
+    }
+}
+
+static void badm_i_concat_backward(badm_tape *t, badm_tensor *y)
+{
+    unsigned axis = *(const unsigned *)y->args, i;
+    badm_i_around whole = badm_i_around_axis(y, axis);
+    size_t start = 0, o, j;
+    for (i = 0; i < y->inputs; i++) {
+        size_t run = badm_i_around_axis(y->in[i], axis).middle * whole.inner;
+        float *dx = badm_grad(t, y->in[i]);
+        for (o = 0; dx && o < whole.outer; o++) {
+            const float *dy = badm_grad(t, y) + o * whole.middle * whole.inner + start;
+            for (j = 0; j < run; j++) dx[o * run + j] += dy[j];
+        }
+        start += run;
+    }
+}
+
+BADM_API badm_tensor *badm_concat(badm_tape *t, unsigned n, badm_tensor *const *x, unsigned axis)
+{
+    static const badm_op op = { BADM_I_TEXT("concat"), badm_i_concat_forward, badm_i_concat_backward };
+    badm_dim shape[BADM_MAX_RANK];
+    unsigned i, d;
+    if (n < 1 || n > BADM_MAX_INPUTS) return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%0 tensors, 1 to %1 expected"), NULL, NULL, n, BADM_MAX_INPUTS);
+    if (axis >= x[0]->rank) return badm_i_axis_error(t, op.name, x[0], axis);
+    memcpy(shape, x[0]->shape, sizeof shape);
+    for (i = 1; i < n; i++) {
+        int fits = x[i]->rank == x[0]->rank;
+        for (d = 0; fits && d < x[0]->rank; d++) if (d != axis && x[i]->shape[d] != x[0]->shape[d]) fits = 0;
+        if (!fits || (badm_dim)(shape[axis] + x[i]->shape[axis]) < shape[axis])
+            return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a and %b along axis %0: all other dimensions must be equal"), x[0], x[i], axis, 0);
+        shape[axis] = (badm_dim)(shape[axis] + x[i]->shape[axis]);
+    }
+    return badm_record(t, &op, x[0]->rank, shape, n, x, &axis, sizeof axis);
+}
+
+typedef struct badm_i_slice { unsigned axis; badm_dim from; } badm_i_slice;
+
+static void badm_i_slice_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_slice *s = (const badm_i_slice *)y->args;
+    badm_i_around whole = badm_i_around_axis(y->in[0], s->axis), part = badm_i_around_axis(y, s->axis);
+    size_t o, run = part.middle * part.inner;
+    for (o = 0; o < whole.outer; o++)
+        memcpy(badm_data(t, y) + o * run, badm_data(t, y->in[0]) + (o * whole.middle + s->from) * whole.inner, run * sizeof(float));
+}
+
+static void badm_i_slice_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_slice *s = (const badm_i_slice *)y->args;
+    badm_i_around whole = badm_i_around_axis(y->in[0], s->axis), part = badm_i_around_axis(y, s->axis);
+    size_t o, i, run = part.middle * part.inner;
+    const float *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]);
+    for (o = 0; dx && o < whole.outer; o++)
+        for (i = 0; i < run; i++) dx[(o * whole.middle + s->from) * whole.inner + i] += dy[o * run + i];
+}
+
+BADM_API badm_tensor *badm_slice(badm_tape *t, badm_tensor *x, unsigned axis, badm_dim from, badm_dim to)
+{
+    static const badm_op op = { BADM_I_TEXT("slice"), badm_i_slice_forward, badm_i_slice_backward };
+    badm_i_slice s;
+    badm_dim shape[BADM_MAX_RANK];
+    if (axis >= x->rank) return badm_i_axis_error(t, op.name, x, axis);
+    if (from >= to || to > x->shape[axis])
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a from %0 to %1: a part that is not empty is expected"), x, NULL, from, to);
+    memset(&s, 0, sizeof s);
+    s.axis = axis;
+    s.from = from;
+    memcpy(shape, x->shape, sizeof shape);
+    shape[axis] = (badm_dim)(to - from);
+    return badm_record(t, &op, x->rank, shape, 1, &x, &s, sizeof s);
+}
+
+/* ---- gather_rows ---- */
+
+static void badm_i_gather_rows_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_ints *index = (const badm_ints *)y->args;
+    const float *table = badm_data(t, y->in[0]);
+    size_t width = badm_i_last(y), rows = badm_size(y) / width, i;
+    for (i = 0; i < rows; i++) {
+        if (index->data[i] < 0 || (badm_dim)index->data[i] >= y->in[0]->shape[0]) {
+            badm_fail(t, BADM_ERR_LABEL, y->op->name, index->data[i] < 0
+                ? BADM_I_TEXT("index -%0 at place %1 of a table %a") : BADM_I_TEXT("index %0 at place %1 of a table %a"), y->in[0], NULL,
+                (unsigned long)(index->data[i] < 0 ? 0u - (uint32_t)index->data[i] : (uint32_t)index->data[i]), (unsigned long)i);
+            return;
+        }
+        memcpy(badm_data(t, y) + i * width, table + (size_t)index->data[i] * width, width * sizeof(float));
+    }
+}
+
+static void badm_i_gather_rows_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_ints *index = (const badm_ints *)y->args;
+    const float *dy = badm_grad(t, y);
+    float *dx = badm_grad(t, y->in[0]);
+    size_t width = badm_i_last(y), rows = badm_size(y) / width, i, j;
+    for (i = 0; dx && i < rows; i++, dy += width) {
+        float *row = dx + (size_t)index->data[i] * width;
+        for (j = 0; j < width; j++) row[j] += dy[j];
+    }
+}
+
+BADM_API badm_tensor *badm_gather_rows(badm_tape *t, badm_tensor *table, const badm_ints *index)
+{
+    static const badm_op op = { BADM_I_TEXT("gather_rows"), badm_i_gather_rows_forward, badm_i_gather_rows_backward };
+    badm_dim shape[3];
+    unsigned i;
+    if (table->rank != 2 || table->shape[1] == 0 || index->rank < 1)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a: a matrix of rows is expected"), table, NULL);
+    for (i = 0; i < index->rank; i++) shape[i] = index->shape[i];
+    shape[i] = table->shape[1];
+    return badm_record(t, &op, i + 1u, shape, 1, &table, index, sizeof *index);
+}
+
+/* ---- dropout: the factor of element i is a function of (seed, step, slot, piece, place in the tape, i) ---- */
+
+typedef struct badm_i_dropout { float p; uint32_t operation; } badm_i_dropout;
+
+/* to[i] (+)= from[i] times 0 or 1/(1-p). */
+static void badm_i_dropout_apply(badm_tape *t, const badm_i_dropout *d, const float *from, float *to, size_t n, int add)
+{
+    float keep = 1.0f / (1.0f - d->p);
+    uint32_t limit = (uint32_t)(d->p * 16777216.0f), key[2], counter[4], r[4];
+    size_t i;
+    key[0] = (uint32_t)t->seed ^ 0x64726F70u;
+    key[1] = (uint32_t)(t->seed >> 32) ^ (uint32_t)(t->step >> 32);
+    counter[1] = d->operation ^ (t->piece * 0x9E3779B9u);
+    counter[2] = t->slot;
+    counter[3] = (uint32_t)t->step;
+    for (i = 0; i < n; i++) {
+        float y;
+        if (i % 4 == 0) {
+            counter[0] = (uint32_t)(i / 4);
+            badm_i_philox(counter, key, r);
+        }
+        y = (r[i % 4] >> 8) < limit ? 0.0f : from[i] * keep;
+        if (add) to[i] += y; else to[i] = y;
+    }
+}
+
+static void badm_i_dropout_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_dropout_apply(t, (const badm_i_dropout *)y->args, badm_data(t, y->in[0]), badm_data(t, y), badm_size(y), 0);
+}
+
+static void badm_i_dropout_backward(badm_tape *t, badm_tensor *y)
+{
+    float *dx = badm_grad(t, y->in[0]);
+    if (dx) badm_i_dropout_apply(t, (const badm_i_dropout *)y->args, badm_grad(t, y), dx, badm_size(y), 1);
+}
+
+BADM_API badm_tensor *badm_dropout(badm_tape *t, badm_tensor *x, float p)
+{
+    static const badm_op op = { BADM_I_TEXT("dropout"), badm_i_dropout_forward, badm_i_dropout_backward };
+    badm_i_dropout d;
+    if (!(p >= 0) || !(p < 1)) return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%a: a probability in 0..1, 1 excluded, is expected"), x, NULL, 0, 0);
+    if (!t->training || p == 0) return x;
+    d.p = p;
+    d.operation = t->operations;
+    return badm_i_unary(t, &op, x, &d, sizeof d);
+}
+
+/* =====================================================================================================================
+   >>layers     Handles by value over named parameters. Nothing here holds memory.
+   ===================================================================================================================== */
+
+static badm_linear badm_i_linear(badm_model *m, const char *name, badm_dim in, badm_dim out, int with_bias)
+{
+    badm_linear layer;
+    badm_dim shape[2];
+    float bound = in ? 1.0f / badm_sqrtf((float)in) : 0.0f;            /* torch.nn.Linear: kaiming_uniform(a = sqrt 5) is this too */
+    shape[0] = out;
+    shape[1] = in;
+    layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, badm_init_uniform(-bound, bound), 0);
+    layer.bias.model = NULL;
+    layer.bias.index = (badm_dim)-1;
+    if (with_bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, shape, badm_init_uniform(-bound, bound), 0);
+    return layer;
+}
+
+BADM_API badm_linear badm_linear_new(badm_model *m, const char *name, badm_dim in, badm_dim out) { return badm_i_linear(m, name, in, out, 1); }
+BADM_API badm_linear badm_linear_new_without_bias(badm_model *m, const char *name, badm_dim in, badm_dim out) { return badm_i_linear(m, name, in, out, 0); }
+
+BADM_API badm_tensor *badm_linear_forward(badm_tape *t, badm_linear layer, badm_tensor *x)
+{
+    badm_tensor *w = badm_param_use(t, layer.weight), *b = layer.bias.model ? badm_param_use(t, layer.bias) : NULL;
+    return badm_affine(t, x, w, b);
+}
+
+BADM_API badm_embedding badm_embedding_new(badm_model *m, const char *name, badm_dim n, badm_dim dim)
+{
+    badm_embedding layer;
+    badm_dim shape[2];
+    shape[0] = n;
+    shape[1] = dim;
+    layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, badm_init_normal(0, 1), 0);
+    return layer;
+}
+
+BADM_API badm_tensor *badm_embedding_forward(badm_tape *t, badm_embedding layer, const badm_ints *index)
+{
+    return badm_gather_rows(t, badm_param_use(t, layer.weight), index);
+}
+
+/* =====================================================================================================================
+   >>data       Rows, labels and tokens of a batch, copied into the tape.
+   ===================================================================================================================== */
+
+/* [count,width] without values; NULL when there is nothing to copy (dry run, error). */
+static badm_tensor *badm_i_rows(badm_tape *t, badm_dim width, const badm_batch *b, float **out)
+{
+    badm_dim shape[2];
+    badm_tensor *x;
+    shape[0] = (badm_dim)b->count;
+    shape[1] = width;
+    *out = NULL;
+    x = badm_i_tensor(t, NULL, 2, shape);
+    if (!x || !badm_i_takes_numbers(t, x)) return badm_i_empty();
+    if (b->index) *out = x->data;
+    return x;
+}
+
+/* The largest magnitude of the first step's inputs is remembered, for diagnosis. */
+static void badm_i_note_inputs(badm_tape *t, const badm_tensor *x)
+{
+    size_t i, n;
+    if (t->dry || t->step != 0 || !t->training || !x->data) return;
+    n = badm_size(x);
+    for (i = 0; i < n; i++) if (badm_i_abs(x->data[i]) > t->input_max) t->input_max = badm_i_abs(x->data[i]);
+}
+
+BADM_API badm_tensor *badm_rows(badm_tape *t, const float *table, badm_dim width, const badm_batch *b)
+{
+    float *out;
+    badm_tensor *x = badm_i_rows(t, width, b, &out);
+    size_t i;
+    for (i = 0; out && i < b->count; i++) memcpy(out + i * width, table + (size_t)b->index[i] * width, width * sizeof(float));
+    badm_i_note_inputs(t, x);
+    return x;
+}
+
+#define BADM_I_ROWS_OF(NAME, TYPE)                                                                              \
+    BADM_API badm_tensor *NAME(badm_tape *t, const TYPE *table, badm_dim width, float scale, float offset, const badm_batch *b) \
+    {                                                                                                           \
+        float *out;                                                                                             \
+        badm_tensor *x = badm_i_rows(t, width, b, &out);                                                        \
+        size_t i, j;                                                                                            \
+        for (i = 0; out && i < b->count; i++, out += width) {                                                   \
+            const TYPE *row = table + (size_t)b->index[i] * width;                                              \
+            for (j = 0; j < width; j++) out[j] = (float)row[j] * scale + offset;                                \
+        }                                                                                                       \
+        badm_i_note_inputs(t, x);                                                                               \
+        return x;                                                                                               \
+    }
+
+BADM_I_ROWS_OF(badm_rows_u8, uint8_t)
+BADM_I_ROWS_OF(badm_rows_i16, int16_t)
+
+BADM_API badm_tensor *badm_rows_fill(badm_tape *t, badm_fill_fn fill, void *user, badm_dim width, const badm_batch *b)
+{
+    float *out;
+    badm_tensor *x = badm_i_rows(t, width, b, &out);
+    size_t i;
+    for (i = 0; out && i < b->count; i++) fill(out + i * width, width, b->index[i], user);
+    badm_i_note_inputs(t, x);
+    return x;
+}
+
+/* Integers of a shape in the arena; *out is NULL in a dry run. After an error an empty record. */
+static const badm_ints *badm_i_ints(badm_tape *t, unsigned rank, badm_dim rows, badm_dim width, int32_t **out)
+{
+    static const badm_ints empty = { NULL, { 0, 0 }, 1 };
+    badm_ints *x = t->error.code ? NULL : (badm_ints *)badm_i_arena(t, sizeof *x, sizeof(void *), 0);
+    *out = NULL;
+    if (!x) return &empty;
+    *out = (int32_t *)badm_i_arena(t, badm_i_times(badm_i_times(rows, width), sizeof(int32_t)), sizeof(int32_t), 1);
+    if (t->error.code) return &empty;
+    x->data = *out;
+    x->shape[0] = rows;
+    x->shape[1] = width;
+    x->rank = (uint8_t)rank;
+    return x;
+}
+
+BADM_API const badm_ints *badm_labels(badm_tape *t, const int32_t *labels, const badm_batch *b)
+{
+    int32_t *out;
+    const badm_ints *x = badm_i_ints(t, 1, (badm_dim)b->count, 1, &out);
+    size_t i;
+    for (i = 0; out && b->index && i < b->count; i++) out[i] = labels[b->index[i]];
+    return x;
+}
+
+BADM_API const badm_ints *badm_labels_u8(badm_tape *t, const uint8_t *labels, const badm_batch *b)
+{
+    int32_t *out;
+    const badm_ints *x = badm_i_ints(t, 1, (badm_dim)b->count, 1, &out);
+    size_t i;
+    for (i = 0; out && b->index && i < b->count; i++) out[i] = labels[b->index[i]];
+    return x;
+}
+
+BADM_API const badm_ints *badm_tokens(badm_tape *t, const int32_t *table, badm_dim width, const badm_batch *b)
+{
+    int32_t *out;
+    const badm_ints *x = badm_i_ints(t, 2, (badm_dim)b->count, width, &out);
+    size_t i;
+    for (i = 0; out && b->index && i < b->count; i++) memcpy(out + i * width, table + (size_t)b->index[i] * width, width * sizeof(int32_t));
+    return x;
+}
+
+BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const badm_dim *shape, const int32_t *values)
+{
+    int32_t *out;
+    const badm_ints *x;
+    if (rank < 1 || rank > 2) { badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("badm_ints_input"), BADM_I_TEXT("rank %0, 1 or 2 expected"), NULL, NULL, rank, 0); rank = 1; }
+    x = badm_i_ints(t, rank, shape[0], rank > 1 ? shape[1] : 1, &out);
+    if (out) memcpy(out, values, (size_t)shape[0] * (rank > 1 ? shape[1] : 1) * sizeof(int32_t));
+    return x;
+}
+
+/* =====================================================================================================================
+   >>workers    A trainer's memory, its pool, and the gradient of one slot.
+
+   A step's phases are jobs handed to badm_i_parallel(). Who runs a job must not show in its result: a job writes only its own slot, its own
+   range of parameters, or waits for its turn where an order is needed (badm_i_turn). Jobs are taken in ascending order, so turns cannot
+   deadlock. The model is only read while slots run, and only written range by range afterwards.
+   ===================================================================================================================== */
+
+#define BADM_I_RUN 32               /* elements a method handles at a time, on the stack */
+#define BADM_I_RANGE 16384          /* elements of a job over parameters; a multiple of BADM_I_BLOCK */
+
+/* A piece of one parameter. */
+typedef struct badm_i_range { badm_i_record *param; size_t start, n; } badm_i_range;
+
+/* What a range adds to the monitors. Norms are of what the names say; q is the metric, f the group's step scale. */
+typedef struct badm_i_partial {
+    float gradient;                 /* |G|^2 */
+    float gradient_metric;          /* f^2 |G|^2 in the inverse metric of the step before */
+    float step;                     /* |w'-w|^2 */
+    float step_metric;              /* |w'-w|_Q^2/f^2 */
+    float primal;                   /* collapsed: f^2 |m'-m|^2 in Q^-1; per slot: sum alpha_s |w_s-w|_Q^2 */
+    float against;                  /* G.m */
+    float momentum;                 /* |m|^2 */
+    float weights;                  /* |w|^2 */
+} badm_i_partial;
+#define BADM_I_PARTIALS (sizeof(badm_i_partial) / sizeof(float))
+
+/* What one slot found. `square`: f^2 |g_s|^2 in the inverse metric of the step before. */
+typedef struct badm_i_slot { float loss, square, alpha; uint32_t first, samples, count, hits, hits_of; badm_result result; } badm_i_slot;
+
+typedef struct badm_i_worker {
+    badm_tape tape;
+    float *gradient, *local;        /* NULL where the form needs none */
+    uint32_t *index;                /* a piece's samples, evaluating */
+    badm_error error;               /* of the lowest slot that failed here */
+    uint32_t error_slot, number;
+    badm_trainer *trainer;
+#ifndef BADM_I_SERIAL
+    badm_i_thread thread;
+#endif
+} badm_i_worker;
+
+typedef void (*badm_i_job)(badm_trainer *tr, uint32_t worker, uint32_t job);
+
+typedef struct badm_i_pool {
+    badm_i_job run;
+    uint32_t jobs, next, done, turn;
+#ifndef BADM_I_SERIAL
+    badm_i_mutex mutex;
+    badm_i_condition start, progress;
+    uint32_t generation, threads, ready;
+    uint8_t stop;
+#endif
+} badm_i_pool;
+
+/* What diagnosis remembers from step to step. */
+typedef struct badm_i_memory_of_steps {
+    float against;                  /* average of cos(G, m) */
+    float motion;                   /* average of |w'-w|/|w| */
+    float first_gradient, first_loss, low, high;
+    uint32_t window, zeros;
+    float input_max;
+} badm_i_memory_of_steps;
+
+/* Evaluation and prediction in progress. */
+typedef struct badm_i_evaluation {
+    badm_loss_fn graph;
+    void *user;
+    float *out;
+    uint32_t n, piece;
+    badm_dim width;
+    badm_i_sum loss, count;
+    uint32_t hits, hits_of;
+    badm_result result;
+    badm_error error;
+} badm_i_evaluation;
+
+struct badm_trainer {
+    badm_trainer_desc d;
+    badm_model *model;
+    badm_memory *memory;
+    const badm_method *method;
+    size_t n;                       /* floats of a gradient vector */
+    uint32_t layout, slots, workers, piece;
+    size_t tape_bytes, bytes, range_count, vector_count;
+    uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
+    badm_i_worker *worker;
+    badm_i_slot *slot;
+    badm_i_range *range;
+    badm_i_partial *partial;
+    float **vector;                 /* the method's state, each of n floats */
+    float **gradient;               /* a slot's own buffer, where slots have one */
+    float *mean, *mean_square;
+    uint32_t *index;
+    badm_i_pool pool;
+    badm_i_evaluation *evaluation;
+    /* the step in progress */
+    const uint32_t *batch;
+    uint32_t count, active, local_step;
+    badm_rates rates;
+    float beta, clip_factor, correction1, correction2, mu, mu_next, share;
+    /* state that a checkpoint carries */
+    uint64_t step;
+    uint32_t epoch, position;
+    float rho_factor, dispersion, mu_product;
+    badm_i_memory_of_steps seen;
+    /* */
+    uint32_t tape_growths;
+    size_t memory_wanted;
+    badm_error error;
+    char sentence[BADM_I_SENTENCE];
+};
+
+/* A run of up to BADM_I_RUN elements of a range: w and g there, o their place in gradient-shaped vectors, d the step to add. */
+typedef struct badm_i_run {
+    const badm_i_record *param;
+    const float *w, *g;
+    size_t o, n;
+    float *d;
+    badm_metric metric;
+    badm_i_partial *sums;
+} badm_i_run;
+
+/* `delta` fills run->d and moves the method's state; for an orthogonal tensor d is the direction, which the caller orthogonalises. */
+struct badm_method {
+    const char *name;
+    uint8_t id, vectors, decoupled;
+    void (*delta)(badm_trainer *tr, badm_i_run *run);
+};
+
+/* ---- the pool ---- */
+
+#ifndef BADM_I_SERIAL
+
+static void badm_i_take_jobs(badm_trainer *tr, uint32_t worker)
+{
+    badm_i_pool *p = &tr->pool;
+    badm_i_lock(&p->mutex);
+    while (p->next < p->jobs) {
+        badm_i_job run = p->run;
+        uint32_t job = p->next++;
+        badm_i_unlock(&p->mutex);
+        run(tr, worker, job);
+        badm_i_lock(&p->mutex);
+        if (++p->done == p->jobs) badm_i_wake_all(&p->progress);
+    }
+    badm_i_unlock(&p->mutex);
+}
+
+static badm_i_thread_result BADM_I_THREAD_CALL badm_i_thread_main(void *arg)
+{
+    badm_i_worker *w = (badm_i_worker *)arg;
+    badm_i_pool *p = &w->trainer->pool;
+    uint32_t seen = 0;
+    badm_i_fpu_enter();
+    badm_i_lock(&p->mutex);
+    while (!p->stop) {
+        if (p->generation == seen) { badm_i_wait(&p->start, &p->mutex); continue; }
+        seen = p->generation;
+        badm_i_unlock(&p->mutex);
+        badm_i_take_jobs(w->trainer, w->number);
+        badm_i_lock(&p->mutex);
+    }
+    badm_i_unlock(&p->mutex);
+    return (badm_i_thread_result)0;
+}
+
+#endif
+
+/* Runs jobs 0..jobs-1, on all workers or, when there is little to do, here. Returns when all are done. */
+static void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little)
+{
+    badm_i_pool *p = &tr->pool;
+    uint32_t job;
+#ifndef BADM_I_SERIAL
+    if (p->threads > 0 && jobs > 1 && !little) {
+        badm_i_lock(&p->mutex);
+        p->run = run;
+        p->jobs = jobs;
+        p->next = p->done = p->turn = 0;
+        p->generation++;
+        badm_i_wake_all(&p->start);
+        badm_i_unlock(&p->mutex);
+        badm_i_take_jobs(tr, 0);
+        badm_i_lock(&p->mutex);
+        while (p->done < jobs) badm_i_wait(&p->progress, &p->mutex);
+        badm_i_unlock(&p->mutex);
+        return;
+    }
+#endif
+    (void)little;
+    p->turn = 0;
+    for (job = 0; job < jobs; job++) run(tr, 0, job);
+}
+
+/* Between these two, jobs are alone and in ascending order. */
+static void badm_i_turn_begin(badm_trainer *tr, uint32_t job)
+{
+#ifndef BADM_I_SERIAL
+    badm_i_pool *p = &tr->pool;
+    if (p->threads == 0) return;
+    badm_i_lock(&p->mutex);
+    while (p->turn != job) badm_i_wait(&p->progress, &p->mutex);
+    badm_i_unlock(&p->mutex);
+#else
+    (void)tr; (void)job;
+#endif
+}
+
+static void badm_i_turn_end(badm_trainer *tr)
+{
+#ifndef BADM_I_SERIAL
+    badm_i_pool *p = &tr->pool;
+    if (p->threads == 0) { p->turn++; return; }
+    badm_i_lock(&p->mutex);
+    p->turn++;
+    badm_i_wake_all(&p->progress);
+    badm_i_unlock(&p->mutex);
+#else
+    tr->pool.turn++;
+#endif
+}
+
+static void badm_i_pool_stop(badm_trainer *tr)
+{
+#ifndef BADM_I_SERIAL
+    badm_i_pool *p = &tr->pool;
+    uint32_t i;
+    if (!p->ready) return;
+    badm_i_lock(&p->mutex);
+    p->stop = 1;
+    badm_i_wake_all(&p->start);
+    badm_i_unlock(&p->mutex);
+    for (i = 0; i < p->threads; i++) badm_i_thread_join(tr->worker[i + 1].thread);
+    badm_i_condition_destroy(&p->start);
+    badm_i_condition_destroy(&p->progress);
+    badm_i_mutex_destroy(&p->mutex);
+    p->ready = p->threads = 0;
+#else
+    (void)tr;
+#endif
+}
+
+static badm_result badm_i_pool_start(badm_trainer *tr)
+{
+#ifndef BADM_I_SERIAL
+    badm_i_pool *p = &tr->pool;
+    if (tr->workers < 2) return BADM_OK;
+    if (badm_i_mutex_init(&p->mutex)) return BADM_ERR_THREAD;
+    if (badm_i_condition_init(&p->start)) { badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
+    if (badm_i_condition_init(&p->progress)) { badm_i_condition_destroy(&p->start); badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
+    p->ready = 1;
+    while (p->threads + 1 < tr->workers) {
+        badm_i_worker *w = &tr->worker[p->threads + 1];
+        if (badm_i_thread_start(&w->thread, badm_i_thread_main, w)) { badm_i_pool_stop(tr); return BADM_ERR_THREAD; }
+        p->threads++;
+    }
+#else
+    (void)tr;
+#endif
+    return BADM_OK;
+}
+
+/* ---- one slot ---- */
+
+static badm_metric badm_i_metric(const badm_trainer *tr, const badm_i_record *r)
+{
+    badm_metric m = r->metric == BADM_METRIC_OF_TRAINER ? tr->d.metric : (badm_metric)r->metric;
+    return m == BADM_ORTHOGONAL && r->shape.rank != 2 ? BADM_DIAGONAL : m;
+}
+
+/* Keeps the error of the lowest slot. */
+static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const badm_error *e)
+{
+    if (w->error.code == BADM_OK || slot < w->error_slot) {
+        w->error = *e;
+        w->error_slot = slot;
+    }
+    return e->code;
+}
+
+/* Builds the graph of one piece; NULL, and e filled, unless it is there and finite where a loss is wanted. */
+static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *user, const badm_batch *b, int is_loss, badm_error *e)
+{
+    badm_tape *t = &w->tape;
+    badm_tensor *y = graph(t, b, user);
+    if (t->error.code) { *e = t->error; return NULL; }
+    if (!y || badm_size(y) == 0) {
+        badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned no tensor"), NULL, 0, 0);
+        return NULL;
+    }
+    if (!is_loss) return y;
+    if (badm_size(y) != 1) {
+        badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0, 0);
+        e->a = badm_i_shape_of(y);
+        return NULL;
+    }
+    if (y->data && !badm_i_is_finite(y->data[0])) {
+        badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss of sub-batch %0 is not finite"), NULL, b->slot, 0);
+        return NULL;
+    }
+    return y;
+}
+
+/* The mean gradient of a slot's samples of local step k at `local` weights (NULL: the model's) into grads; fills *s on k = 0. */
+static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint32_t number, uint32_t k, const float *local, float *grads)
+{
+    badm_i_slot *s = &tr->slot[number];
+    badm_tape *t = &w->tape;
+    uint32_t done = 0, pieces = (s->samples + tr->piece - 1) / tr->piece, counted = 0, hits = 0, hits_of = 0, piece;
+    badm_i_sum loss = { 0, 0 };
+    badm_error e;
+    size_t i;
+    float each;
+    memset(grads, 0, tr->n * sizeof(float));
+    for (piece = 0; piece < pieces; piece++) {
+        badm_batch b;
+        badm_tensor *y;
+        if (tr->d.cancel && *tr->d.cancel) {
+            badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_step"), BADM_I_TEXT("cancelled by the flag"), NULL, 0, 0);
+            return badm_i_worker_fail(w, number, &e);
+        }
+        badm_tape_reset(t);
+        badm_tape_mode(t, 1, tr->d.seed);
+        badm_tape_watch(t, tr->model, grads);
+        t->local = local;
+        t->step = tr->step;
+        t->slot = number | (k << 16);
+        t->piece = piece;
+        b.count = s->samples - done < tr->piece ? s->samples - done : tr->piece;
+        b.index = tr->batch + (size_t)k * tr->count + s->first + done;
+        b.slot = number;
+        b.local_step = k;
+        b.step = tr->step;
+        y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
+        if (!y) return badm_i_worker_fail(w, number, &e);
+        if (!t->counted) t->count = b.count;
+        if (badm_i_backward(t, y, pieces > 1 ? (float)t->count : 1.0f)) return badm_i_worker_fail(w, number, &t->error);
+        badm_i_sum_add(&loss, pieces > 1 ? y->data[0] * (float)t->count : y->data[0]);
+        counted += t->count;
+        hits += t->hits;
+        hits_of += t->hits_of;
+        done += b.count;
+    }
+    each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
+    if (pieces > 1) for (i = 0; i < tr->n; i++) grads[i] *= each;
+    if (!badm_i_all_finite(grads, tr->n)) {
+        badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"), NULL, number, 0);
+        for (i = 0; i < tr->range_count; i++) {
+            const badm_i_range *r = &tr->range[i];
+            if (badm_i_all_finite(grads + r->param->gradient + r->start, r->n)) continue;
+            badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the gradient of \"%n\" in sub-batch %0 is not finite"), r->param->name, number, 0);
+            break;
+        }
+        return badm_i_worker_fail(w, number, &e);
+    }
+    if (k == 0) {
+        s->loss = badm_i_sum_value(&loss) * each;
+        s->count = counted;
+        s->hits = hits;
+        s->hits_of = hits_of;
+    }
+    return BADM_OK;
+}
+
+/* Starts the state of a step's slots: sizes that differ by at most one. */
+static void badm_i_divide(badm_trainer *tr, uint32_t count, uint32_t active)
+{
+    uint32_t i, first = 0;
+    tr->count = count;
+    tr->active = active;
+    for (i = 0; i < tr->slots; i++) {
+        badm_i_slot *s = &tr->slot[i];
+        memset(s, 0, sizeof *s);
+        s->first = first;
+        s->samples = i < active ? count / active + (i < count % active ? 1u : 0u) : 0;
+        first += s->samples;
+    }
+    for (i = 0; i < tr->workers; i++) tr->worker[i].error.code = BADM_OK;
+}
+
+/* After each sub-batch: the watchdog's callback. */
+static badm_result badm_i_slot_report(badm_trainer *tr, badm_i_worker *w, uint32_t number)
+{
+    badm_error e;
+    if (!tr->d.on_sub_batch || !tr->d.on_sub_batch(number, tr->active, tr->d.on_sub_batch_user)) return BADM_OK;
+    badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_step"), BADM_I_TEXT("cancelled by on_sub_batch"), NULL, 0, 0);
+    return badm_i_worker_fail(w, number, &e);
+}
+
+/* =====================================================================================================================
+   >>methods    From gradients to parameters. BADM first, then what it is compared with.
+
+   A method is a record with one function over a short run of elements. It reads tr->rates, the group's factors and the mean gradient (clipped), moves its
+   own state vectors, and says by how much the parameters move. Applying that, decay and ridge is common to all (badm_i_update_range).
+   ===================================================================================================================== */
+
+/* 1/sigma of a group, or lr: the step's length per unit. */
+static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
+{
+    return tr->method->id == 0 ? r->scale / tr->rates.sigma : r->scale * tr->rates.lr;
+}
+
+/* sqrt(v^)+eps of the diagonal metric after the running average took in `square`. */
+static float badm_i_next_moment(const badm_trainer *tr, float v, float square) { return tr->d.beta2 * v + (1.0f - tr->d.beta2) * square; }
+static float badm_i_metric_of(const badm_trainer *tr, float v) { return badm_sqrtf(v / tr->correction2) + tr->d.eps; }
+
+/* The square that feeds v: of the mean gradient, or the mean over slots. */
+static float badm_i_square(const badm_trainer *tr, size_t o, float g)
+{
+    return tr->mean_square ? tr->mean_square[o] * (tr->clip_factor * tr->clip_factor) : g * g;
+}
+
+/* ---- BADM, collapsed: m' = beta m + (1-beta) G, step -Q^-1 (2m'-m)/sigma (see THE METHOD) ---- */
+
+static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
+{
+    float *m = tr->vector[0] + run->o, beta = tr->beta, length = badm_i_step_length(tr, run->param), f = run->param->scale;
+    float *v = run->metric == BADM_DIAGONAL ? tr->vector[1] + run->o : NULL;
+    float moved[BADM_I_RUN], step[BADM_I_RUN];
+    size_t i;
+    if (run->sums) {
+        run->sums->against += badm_i_dot(run->g, m, run->n);
+        run->sums->momentum += badm_i_dot(m, m, run->n);
+    }
+    for (i = 0; i < run->n; i++) {
+        float g = run->g[i], before = m[i], after = beta * before + (1.0f - beta) * g, u = 2.0f * after - before, q = 1.0f;
+        if (v) {
+            v[i] = badm_i_next_moment(tr, v[i], badm_i_square(tr, run->o + i, g));
+            q = badm_i_metric_of(tr, v[i]);
+        }
+        m[i] = after;
+        run->d[i] = run->metric == BADM_ORTHOGONAL ? -u : -u * length / q;
+        if (run->sums) {
+            float root = v ? badm_sqrtf(q) : 1.0f;
+            moved[i] = (after - before) / root * f;
+            step[i] = run->d[i] * root / f;
+        }
+    }
+    if (run->sums) {
+        run->sums->primal += badm_i_dot(moved, moved, run->n);
+        if (run->metric != BADM_ORTHOGONAL) run->sums->step_metric += badm_i_dot(step, step, run->n);
+    }
+}
+
+static const badm_method *badm_i_method_badm(void)
+{
+    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta };
+    return &method;
+}
+
+/* ---- BADM, per slot: the equations as the paper writes them, in displacements d_s = w_s - w ----
+
+   vector layout: [0] v when some tensor is diagonal; then pi_s for every slot; then v_s for every slot with SISA. */
+
+static size_t badm_i_first_dual(const badm_trainer *tr) { return tr->vector_count - (tr->d.metric == BADM_SISA ? 2u : 1u) * tr->slots; }
+static float *badm_i_dual(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + s]; }
+static float *badm_i_slot_moment(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + tr->slots + s]; }
+
+/* q of a run: 1, or the diagonal metric with this step's mean gradient taken in (v itself is moved only by the commit). */
+static void badm_i_run_metric(const badm_trainer *tr, const badm_i_record *r, badm_metric metric, size_t o, size_t n, float *q, float *v_next)
+{
+    size_t i;
+    (void)r;
+    for (i = 0; i < n; i++) {
+        q[i] = 1.0f;
+        if (metric != BADM_DIAGONAL) continue;
+        v_next[i] = badm_i_next_moment(tr, tr->vector[0][o + i], badm_i_square(tr, o + i, tr->mean[o + i] * tr->clip_factor));
+        q[i] = badm_i_metric_of(tr, v_next[i]);
+    }
+}
+
+/* Primal, first local step: d_s = -(g_s + pi_s)/(Q (rho + s_)); SISA: -(g_s + pi_s)/(s_ + rho (sqrt(v_s^)+eps)). */
+static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_record *r, size_t o, size_t n, const float *q, float *d, float *moment)
+{
+    float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->scale, rho = tr->rates.rho / r->scale;
+    const float *g = tr->gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float pull = g[i] * tr->clip_factor + pi[i];
+        if (tr->d.metric == BADM_SISA) {
+            moment[i] = badm_i_next_moment(tr, badm_i_slot_moment(tr, s)[o + i], pull * pull);
+            d[i] = -pull / (penalty + rho * badm_i_metric_of(tr, moment[i]));
+        } else d[i] = -pull / (q[i] * (rho + penalty));
+    }
+}
+
+/* K > 1: the slot's gradient becomes its displacement after the first local step. */
+static void badm_i_job_first_move(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    const badm_i_range *r = &tr->range[job];
+    badm_metric metric = badm_i_metric(tr, r->param);
+    size_t i, n;
+    uint32_t s;
+    (void)worker;
+    for (i = 0; i < r->n; i += n) {
+        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN];
+        size_t o = r->param->gradient + r->start + i;
+        n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+        badm_i_run_metric(tr, r->param, metric, o, n, q, v_next);
+        for (s = 0; s < tr->active; s++) {
+            badm_i_first_move(tr, s, r->param, o, n, q, d, NULL);
+            memcpy(tr->gradient[s] + o, d, n * sizeof(float));
+        }
+    }
+}
+
+/* K > 1: local steps 2..K of one slot: d_s -= [Q^-1 (grad F_{s,k}(w + d_s) + pi_s) + s_ d_s]/(rho + s_). */
+static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s)
+{
+    badm_i_worker *w = &tr->worker[worker];
+    float *d = tr->gradient[s];
+    uint32_t k;
+    size_t j, i, n;
+    for (k = 1; k < tr->d.local_steps; k++) {
+        float clip = 1.0f;
+        memset(w->local, 0, tr->n * sizeof(float));
+        for (j = 0; j < tr->range_count; j++) {
+            const badm_i_range *r = &tr->range[j];
+            const float *from = tr->model->slab + r->param->offset + r->start;
+            size_t o = r->param->gradient + r->start;
+            for (i = 0; i < r->n; i++) w->local[o + i] = from[i] + d[o + i];
+        }
+        tr->slot[s].result = badm_i_slot_gradient(tr, w, s, k, w->local, w->gradient);
+        if (tr->slot[s].result) return;
+        if (tr->d.clip > 0) {               /* the mean over slots is not known here: by the slot's own norm */
+            badm_i_sum square = { 0, 0 };
+            float norm;
+            for (j = 0; j < tr->range_count; j++) {
+                const float *g = w->gradient + tr->range[j].param->gradient + tr->range[j].start;
+                badm_i_sum_dot(&square, g, g, tr->range[j].n);
+            }
+            norm = badm_sqrtf(badm_i_sum_value(&square));
+            if (norm > tr->d.clip) clip = tr->d.clip / norm;
+        }
+        for (j = 0; j < tr->range_count; j++) {
+            const badm_i_range *r = &tr->range[j];
+            badm_metric metric = badm_i_metric(tr, r->param);
+            float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->param->scale, rho = tr->rates.rho / r->param->scale;
+            for (i = 0; i < r->n; i += n) {
+                float q[BADM_I_RUN], v_next[BADM_I_RUN];
+                size_t o = r->param->gradient + r->start + i, e;
+                const float *pi = badm_i_dual(tr, s) + o, *g = w->gradient + o;
+                n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+                badm_i_run_metric(tr, r->param, metric, o, n, q, v_next);
+                for (e = 0; e < n; e++) d[o + e] -= ((g[e] * clip + pi[e]) / q[e] + penalty * d[o + e]) / (rho + penalty);
+            }
+        }
+        if (!badm_i_all_finite(d, tr->n)) {
+            badm_error e;
+            badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("local steps of sub-batch %0 diverge"), NULL, s, 0);
+            tr->slot[s].result = badm_i_worker_fail(w, s, &e);
+            return;
+        }
+    }
+}
+
+/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into slot 0's buffer, which is no longer needed there. */
+static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    const badm_i_range *r = &tr->range[job];
+    badm_i_partial *sums = tr->d.monitors ? &tr->partial[job] : NULL;
+    badm_metric metric = badm_i_metric(tr, r->param);
+    float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->param->scale;
+    size_t i, e, n;
+    uint32_t s;
+    (void)worker;
+    for (i = 0; i < r->n; i += n) {
+        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN], norm[BADM_I_RUN];
+        size_t o = r->param->gradient + r->start + i;
+        n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+        badm_i_run_metric(tr, r->param, metric, o, n, q, v_next);
+        for (e = 0; e < n; e++) total[e] = m[e] = 0;
+        for (s = 0; s < tr->active; s++) {
+            float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].alpha;
+            if (tr->d.local_steps > 1) memcpy(d, tr->gradient[s] + o, n * sizeof(float));
+            else badm_i_first_move(tr, s, r->param, o, n, q, d, moment);
+            if (tr->d.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
+            for (e = 0; e < n; e++) {
+                m[e] -= alpha * pi[e];
+                pi[e] += penalty * q[e] * d[e];
+                total[e] += alpha * (d[e] + pi[e] / (penalty * q[e]));
+                norm[e] = d[e] * badm_sqrtf(q[e]);
+            }
+            if (sums) sums->primal += alpha * badm_i_dot(norm, norm, n);
+        }
+        memcpy(tr->gradient[0] + o, total, n * sizeof(float));
+        if (metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
+        if (sums) {
+            for (e = 0; e < n; e++) norm[e] = total[e] * badm_sqrtf(q[e]) / r->param->scale;
+            if (metric != BADM_ORTHOGONAL) sums->step_metric += badm_i_dot(norm, norm, n);
+            sums->against += badm_i_dot(tr->mean + o, m, n) * tr->clip_factor;
+            sums->momentum += badm_i_dot(m, m, n);
+        }
+    }
+}
+
+static void badm_i_per_slot_delta(badm_trainer *tr, badm_i_run *run) { memcpy(run->d, tr->gradient[0] + run->o, run->n * sizeof(float)); }
+
+/* ---- baselines, as torch.optim defines them ---- */
+
+/* Gradient with L2 weight decay. */
+static float badm_i_l2(const badm_trainer *tr, const badm_i_run *run, size_t i)
+{
+    return run->g[i] + tr->rates.weight_decay * run->param->decay * run->w[i];
+}
+
+static void badm_i_sgd_delta(badm_trainer *tr, badm_i_run *run)
+{
+    float lr = badm_i_step_length(tr, run->param);
+    size_t i;
+    for (i = 0; i < run->n; i++) run->d[i] = -lr * badm_i_l2(tr, run, i);
+}
+
+static void badm_i_momentum_run(badm_trainer *tr, badm_i_run *run, int nesterov)
+{
+    float *buf = tr->vector[0] + run->o, lr = badm_i_step_length(tr, run->param), mu = tr->d.beta1;
+    size_t i;
+    for (i = 0; i < run->n; i++) {
+        float g = badm_i_l2(tr, run, i);
+        buf[i] = tr->step == 0 ? g : mu * buf[i] + g;
+        run->d[i] = -lr * (nesterov ? g + mu * buf[i] : buf[i]);
+    }
+}
+
+static void badm_i_momentum_delta(badm_trainer *tr, badm_i_run *run) { badm_i_momentum_run(tr, run, 0); }
+static void badm_i_nesterov_delta(badm_trainer *tr, badm_i_run *run) { badm_i_momentum_run(tr, run, 1); }
+
+static void badm_i_rmsprop_delta(badm_trainer *tr, badm_i_run *run)
+{
+    float *v = tr->vector[0] + run->o, lr = badm_i_step_length(tr, run->param);
+    size_t i;
+    for (i = 0; i < run->n; i++) {
+        float g = badm_i_l2(tr, run, i);
+        v[i] = badm_i_next_moment(tr, v[i], g * g);
+        run->d[i] = -lr * (g / (badm_sqrtf(v[i]) + tr->d.eps));
+    }
+}
+
+static void badm_i_adagrad_delta(badm_trainer *tr, badm_i_run *run)
+{
+    float *v = tr->vector[0] + run->o, lr = badm_i_step_length(tr, run->param);
+    size_t i;
+    for (i = 0; i < run->n; i++) {
+        float g = badm_i_l2(tr, run, i);
+        v[i] += g * g;
+        run->d[i] = -lr * (g / (badm_sqrtf(v[i]) + tr->d.eps));
+    }
+}
+
+/* Adam's moments of g; the share of m and of g in the step distinguish Adam from NAdam. */
+static void badm_i_adam_run(badm_trainer *tr, badm_i_run *run, int l2, float of_m, float of_g)
+{
+    float *m = tr->vector[0] + run->o, *v = tr->vector[1] + run->o, lr = badm_i_step_length(tr, run->param), b1 = tr->d.beta1;
+    size_t i;
+    for (i = 0; i < run->n; i++) {
+        float g = l2 ? badm_i_l2(tr, run, i) : run->g[i];
+        m[i] = b1 * m[i] + (1.0f - b1) * g;
+        v[i] = badm_i_next_moment(tr, v[i], g * g);
+        run->d[i] = -lr * ((of_m * m[i] + of_g * g) / badm_i_metric_of(tr, v[i]));
+    }
+}
+
+/* NAdam's momentum at step t (from 1): beta1 (1 - 0.96^(t decay)/2). */
+static float badm_i_nadam_mu(const badm_trainer *tr, uint64_t t)
+{
+    return tr->d.beta1 * (1.0f - 0.5f * badm_expf((float)t * tr->d.momentum_decay * -0.0408219945f));
+}
+
+static float badm_i_nadam_of_g(const badm_trainer *tr) { return (1.0f - tr->mu) / (1.0f - tr->mu_product * tr->mu); }
+static float badm_i_nadam_of_m(const badm_trainer *tr) { return tr->mu_next / (1.0f - tr->mu_product * tr->mu * tr->mu_next); }
+
+static void badm_i_adam_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 1, 1.0f / tr->correction1, 0); }
+static void badm_i_adamw_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 0, 1.0f / tr->correction1, 0); }
+static void badm_i_nadam_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 1, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr)); }
+static void badm_i_nadamw_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 0, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr)); }
+
+static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
+{
+    float *buf = tr->vector[0] + run->o, mu = tr->d.beta1;
+    size_t i;
+    if (run->metric != BADM_ORTHOGONAL) { badm_i_adamw_delta(tr, run); return; }
+    for (i = 0; i < run->n; i++) {
+        buf[i] = mu * buf[i] + (1.0f - mu) * run->g[i];
+        run->d[i] = -((1.0f - mu) * run->g[i] + mu * buf[i]);
+    }
+}
+
+#define BADM_I_METHOD(NAME, ID, VECTORS, DECOUPLED)                                             \
+    BADM_API const badm_method *badm_method_##NAME(void)                                        \
+    {                                                                                           \
+        static const badm_method method = { #NAME, ID, VECTORS, DECOUPLED, badm_i_##NAME##_delta }; \
+        return &method;                                                                         \
+    }
+
+#define BADM_I_NADAM 8              /* 8 and 9: nadam and nadamw have a product of their momenta to carry */
+#define BADM_I_MUON 10
+BADM_I_METHOD(sgd, 1, 0, 0)
+BADM_I_METHOD(momentum, 2, 1, 0)
+BADM_I_METHOD(nesterov, 3, 1, 0)
+BADM_I_METHOD(rmsprop, 4, 1, 0)
+BADM_I_METHOD(adagrad, 5, 1, 0)
+BADM_I_METHOD(adam, 6, 2, 0)
+BADM_I_METHOD(adamw, 7, 2, 1)
+BADM_I_METHOD(nadam, BADM_I_NADAM, 2, 0)
+BADM_I_METHOD(nadamw, 9, 2, 1)
+BADM_I_METHOD(muon, BADM_I_MUON, 2, 1)
+
+/* ---- orthogonalisation: all singular values of u[rows,cols] to about 1 ---- */
+
+static size_t badm_i_orthogonal_bytes(const badm_i_kernels *set, size_t rows, size_t cols)
+{
+    size_t r = rows < cols ? rows : cols, c = rows < cols ? cols : rows;
+    return (2 * badm_i_round_up(rows * cols, BADM_I_PAD) + 4 * badm_i_round_up(r * r, BADM_I_PAD)) * sizeof(float)
+        + badm_i_round_up(badm_i_gemm_scratch(set, c), BADM_I_ALIGN);
+}
+
+/* c[n,n] = a b, both [n,n]; symmetric factors commute here. */
+static void badm_i_square_product(const badm_i_kernels *set, float *scratch, size_t n, const float *a, const float *b, float *c)
+{
+    memset(c, 0, n * n * sizeof(float));
+    badm_i_gemm(set, scratch, n, n, n, a, n, 1, b, n, 1, c, n);
+}
+
+/* p = a I + b x + c x^2. */
+static void badm_i_quintic(const badm_i_kernels *set, float *scratch, size_t n, const float *x, const float coefficient[3], float *p)
+{
+    size_t i;
+    badm_i_square_product(set, scratch, n, x, x, p);
+    for (i = 0; i < n * n; i++) p[i] = coefficient[1] * x[i] + coefficient[2] * p[i];
+    for (i = 0; i < n; i++) p[i * n + i] += coefficient[0];
+}
+
+/* u is replaced. `space` holds badm_i_orthogonal_bytes less one rows*cols.
+   gram3: on A = u u^T/(1.01 |u u^T|_F), three times P = aI + bA + cA^2, Y := P Y, A := P A P; the result is Y u/sqrt(1.01 |u u^T|_F).
+   five: Newton-Schulz (Jordan et al. 2024) x := a x + (b A + c A^2) x with A = x x^T. */
+static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz how, size_t rows, size_t cols, float *u, float *space)
+{
+    static const float gram3[3][3] = { { 8.0934f, -23.6204f, 17.4462f }, { 3.6366f, -2.7219f, 0.5365f }, { 2.6613f, -1.9772f, 0.4526f } };
+    static const float five[3] = { 3.4445f, -4.7750f, 2.0315f };
+    size_t turned = rows > cols, r = turned ? cols : rows, c = turned ? rows : cols, n = rows * cols, i;
+    size_t row = turned ? 1 : cols, col = turned ? cols : 1, square = badm_i_round_up(r * r, BADM_I_PAD);
+    float *out = space, *a = out + badm_i_round_up(n, BADM_I_PAD), *p = a + square, *y = p + square, *w = y + square, *scratch = w + square;
+    float scale, *swap;
+    int step;
+    if (how == BADM_NS_FIVE) {
+        scale = badm_sqrtf(badm_i_dot(u, u, n)) + 1e-7f;
+        for (i = 0; i < n; i++) u[i] /= scale;
+        for (step = 0; step < 5; step++) {
+            memset(a, 0, r * r * sizeof(float));
+            badm_i_gemm(set, scratch, r, r, c, u, row, col, u, col, row, a, r);
+            badm_i_quintic(set, scratch, r, a, five, p);
+            memset(out, 0, n * sizeof(float));
+            if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, p, r, 1, out, r);          /* (P x)^T = x^T P, P symmetric */
+            else badm_i_gemm(set, scratch, r, c, r, p, r, 1, u, c, 1, out, c);
+            memcpy(u, out, n * sizeof(float));
+        }
+        return;
+    }
+    memset(a, 0, r * r * sizeof(float));
+    badm_i_gemm(set, scratch, r, r, c, u, row, col, u, col, row, a, r);
+    scale = 1.01f * badm_sqrtf(badm_i_dot(a, a, r * r));
+    if (!(scale > 0)) { memset(u, 0, n * sizeof(float)); return; }
+    for (i = 0; i < r * r; i++) a[i] /= scale;
+    memset(y, 0, r * r * sizeof(float));
+    for (i = 0; i < r; i++) y[i * r + i] = 1.0f;
+    for (step = 0; step < 3; step++) {
+        badm_i_quintic(set, scratch, r, a, gram3[step], p);
+        badm_i_square_product(set, scratch, r, p, y, w);
+        swap = y; y = w; w = swap;
+        if (step == 2) break;
+        badm_i_square_product(set, scratch, r, p, a, w);
+        badm_i_square_product(set, scratch, r, w, p, a);
+    }
+    memset(out, 0, n * sizeof(float));
+    if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, y, 1, r, out, r);
+    else badm_i_gemm(set, scratch, r, c, r, y, r, 1, u, c, 1, out, c);
+    scale = 1.0f / badm_sqrtf(scale);
+    for (i = 0; i < n; i++) u[i] = out[i] * scale;
+}
+
+/* ---- applying a step ---- */
+
+static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
+{
+    if (tr->method->id == BADM_I_MUON) return r->shape.rank == 2;
+    return tr->method->id == 0 && badm_i_metric(tr, r) == BADM_ORTHOGONAL;
+}
+
+/* All of a range's runs through the method; an orthogonal tensor is one range, its direction gathered in the worker's arena. */
+static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    const badm_i_range *r = &tr->range[job];
+    const badm_i_record *p = r->param;
+    badm_i_partial *sums = tr->d.monitors ? &tr->partial[job] : NULL;
+    int orthogonal = badm_i_is_orthogonal(tr, p), per_slot = tr->d.form == BADM_PER_SLOT;
+    float *w = tr->model->slab + p->offset + r->start, *direction = orthogonal ? (float *)(void *)tr->worker[worker].tape.arena : NULL;
+    float keep = 1.0f, shrink = 1.0f, length = badm_i_step_length(tr, p), scale = 1.0f;
+    size_t i, e;
+    badm_i_run run;
+    if (tr->method->decoupled) keep = 1.0f - tr->rates.weight_decay * p->decay * length;
+    if (tr->method->id == 0 && tr->d.ridge > 0) shrink = tr->rates.sigma / p->scale / (tr->rates.sigma / p->scale + tr->d.ridge);
+    run.param = p;
+    run.metric = orthogonal ? BADM_ORTHOGONAL : badm_i_metric(tr, p);
+    run.sums = per_slot ? NULL : sums;
+    for (i = 0; i < r->n; i += run.n) {
+        float d[BADM_I_RUN], g[BADM_I_RUN];
+        run.n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+        run.o = p->gradient + r->start + i;
+        run.w = w + i;
+        run.d = orthogonal ? direction + i : d;
+        if (per_slot) badm_i_per_slot_delta(tr, &run);
+        else {
+            for (e = 0; e < run.n; e++) g[e] = tr->mean[run.o + e] * tr->clip_factor;
+            run.g = g;
+            tr->method->delta(tr, &run);
+        }
+        if (orthogonal) continue;
+        if (sums) {
+            sums->weights += badm_i_dot(w + i, w + i, run.n);
+            sums->step += badm_i_dot(d, d, run.n);
+        }
+        for (e = 0; e < run.n; e++) w[i + e] = (w[i + e] * keep + d[e]) * shrink;
+    }
+    if (!orthogonal) return;
+    if (p->shape.dim[0] > p->shape.dim[1]) scale = badm_sqrtf((float)p->shape.dim[0] / (float)p->shape.dim[1]);
+    badm_i_orthogonalise(tr->worker[worker].tape.kernels, tr->d.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
+                         direction + badm_i_round_up(r->n, BADM_I_PAD));
+    scale *= length;
+    for (i = 0; i < r->n; i++) direction[i] *= scale;
+    if (sums) {
+        float norm = badm_i_dot(direction, direction, r->n);
+        sums->weights += badm_i_dot(w, w, r->n);
+        sums->step += norm;
+        sums->step_metric += norm / (p->scale * p->scale);
+    }
+    for (i = 0; i < r->n; i++) w[i] = (w[i] * keep + direction[i]) * shrink;
+}
+
+/* =====================================================================================================================
+   >>monitors   Norms and residuals of a step, balancing, and what diagnosis makes of them. Parameters depend on this section only through the
+   norm that clips and, when asked for, the balancing of rho.
+   ===================================================================================================================== */
+
+/* f^2 |g|^2 of a range in the inverse metric of the step before; 0 while a diagonal metric has seen nothing. */
+static float badm_i_metric_square(const badm_trainer *tr, const badm_i_range *r, const float *g)
+{
+    badm_metric metric = badm_i_metric(tr, r->param);
+    float f = r->param->scale, correction = 1.0f - badm_i_power(tr->d.beta2, tr->step);
+    badm_i_sum sum = { 0, 0 };
+    size_t i, e, n;
+    if (metric != BADM_DIAGONAL) badm_i_sum_dot(&sum, g, g, r->n);
+    else if (tr->step > 0) {
+        size_t v_at = tr->d.form == BADM_PER_SLOT ? 0 : 1;
+        const float *v = tr->vector[v_at] + r->param->gradient + r->start;
+        for (i = 0; i < r->n; i += n) {
+            float scaled[BADM_I_RUN];
+            n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+            for (e = 0; e < n; e++) scaled[e] = g[i + e] / (badm_sqrtf(v[i + e] / correction) + tr->d.eps);
+            badm_i_sum_dot(&sum, scaled, g + i, n);
+        }
+    }
+    return f * f * badm_i_sum_value(&sum);
+}
+
+static int badm_i_wants_spread(const badm_trainer *tr)
+{
+    return tr->d.monitors && tr->method->id == 0 && tr->d.form == BADM_COLLAPSED;
+}
+
+static float badm_i_slot_square(const badm_trainer *tr, const float *g)
+{
+    badm_i_sum sum = { 0, 0 };
+    size_t i;
+    for (i = 0; i < tr->range_count; i++) {
+        const badm_i_range *r = &tr->range[i];
+        badm_i_sum_add(&sum, badm_i_metric_square(tr, r, g + r->param->gradient + r->start));
+    }
+    return badm_i_sum_value(&sum);
+}
+
+/* Sums one column of the partial results in the order of ranges. */
+static float badm_i_total(const badm_trainer *tr, size_t column)
+{
+    badm_i_sum sum = { 0, 0 };
+    size_t i;
+    for (i = 0; i < tr->range_count; i++) badm_i_sum_add(&sum, ((const float *)&tr->partial[i])[column]);
+    return badm_i_sum_value(&sum);
+}
+
+#define BADM_I_TOTAL(tr, field) badm_i_total(tr, offsetof(badm_i_partial, field) / sizeof(float))
+
+/* Primal and dual residual of the step just taken.
+   Per slot both are exact. Collapsed: with V = sum alpha_s |g_s-G|^2 the spread of the gradients and D that of the multipliers,
+   r^2 = |m'-m|^2/sigma^2 + (V+D)/(rho+sigma)^2 and D' = beta^2 D + (1-beta)^2 V, all in the inverse metric (V and D uncorrelated). */
+static void badm_i_residuals(badm_trainer *tr, badm_report *out)
+{
+    float sigma = tr->rates.sigma, sum = tr->rates.rho + sigma, primal = BADM_I_TOTAL(tr, primal);
+    if (tr->d.form == BADM_COLLAPSED) {
+        badm_i_sum spread = { 0, 0 };
+        float v;
+        uint32_t s;
+        for (s = 0; s < tr->active; s++) badm_i_sum_add(&spread, tr->slot[s].alpha * tr->slot[s].square);
+        badm_i_sum_add(&spread, -BADM_I_TOTAL(tr, gradient_metric));
+        v = badm_i_sum_value(&spread) * tr->clip_factor * tr->clip_factor;
+        if (!(v > 0)) v = 0;
+        primal = primal / (sigma * sigma) + (v + tr->dispersion) / (sum * sum);
+        tr->dispersion = tr->beta * tr->beta * tr->dispersion + (1.0f - tr->beta) * (1.0f - tr->beta) * v;
+    }
+    out->primal_residual = badm_sqrtf(primal);
+    out->dual_residual = sigma * badm_sqrtf(BADM_I_TOTAL(tr, step_metric));
+}
+
+/* Residual balancing (Boyd et al. 2011, 3.4.1), at fixed sigma because 1/sigma is the step: a large primal residual asks for a larger proximal
+   weight, a large dual one for a smaller; by 2 % a step, within a factor of ten. */
+static void badm_i_balance(badm_trainer *tr, const badm_report *r)
+{
+    float primal = tr->rates.sigma * r->primal_residual;
+    if (!(tr->d.balance > 0)) return;
+    if (primal > tr->d.balance * r->dual_residual) tr->rho_factor *= 1.02f;
+    else if (r->dual_residual > tr->d.balance * primal) tr->rho_factor /= 1.02f;
+    if (tr->rho_factor > 10.0f) tr->rho_factor = 10.0f;
+    if (tr->rho_factor < 0.1f) tr->rho_factor = 0.1f;
+}
+
+static void badm_i_average(float *average, float value, uint64_t step)
+{
+    float share = step < 20 ? 1.0f / (float)(step + 1) : 0.05f;
+    *average += share * (value - *average);
+}
+
+#define BADM_I_WINDOW 20
+
+static void badm_i_remember(badm_trainer *tr, const badm_report *r)
+{
+    badm_i_memory_of_steps *s = &tr->seen;
+    float weights = badm_sqrtf(BADM_I_TOTAL(tr, weights)), momentum = badm_sqrtf(BADM_I_TOTAL(tr, momentum));
+    uint32_t i;
+    if (tr->step == 0) {
+        s->first_gradient = r->grad_norm;
+        s->first_loss = badm_i_abs(r->loss);
+    }
+    for (i = 0; i < tr->workers; i++)
+        if (tr->worker[i].tape.input_max > s->input_max) s->input_max = tr->worker[i].tape.input_max;
+    badm_i_average(&s->motion, weights > 0 ? r->step_norm / weights : r->step_norm, tr->step);
+    if (tr->step > 0)
+        badm_i_average(&s->against, momentum > 0 && r->grad_norm > 0
+            ? BADM_I_TOTAL(tr, against) / (momentum * r->grad_norm * r->clip_factor) : 0.0f, tr->step - 1);
+    s->zeros = r->grad_norm == 0 ? s->zeros + 1 : 0;
+    /* the loss has stayed in low..high for `window` steps; leaving by more than one part in a million begins anew */
+    if (s->window == 0) s->low = s->high = r->loss;
+    if (r->loss < s->low) s->low = r->loss;
+    if (r->loss > s->high) s->high = r->loss;
+    s->window++;
+    if (s->high - s->low > 1e-6f * badm_i_abs(s->high)) s->window = 0;
+}
+
+/* Finds what it sees and, with text, says so. */
+static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
+{
+    const badm_i_memory_of_steps *s = &tr->seen;
+    unsigned set = 0;
+    uint64_t steps = tr->step;
+    float now = 0;
+    int settled;
+    if (tr->d.monitors && steps > 0) now = badm_sqrtf(BADM_I_TOTAL(tr, gradient));
+    settled = steps > 0 && (now < 1e-2f * s->first_gradient || badm_i_abs(s->high) < 1e-3f * s->first_loss);
+    if (tr->method->id == 0 && steps >= BADM_I_WINDOW && s->against < -0.3f && !settled) {
+        set |= BADM_SEES_OSCILLATION;
+        badm_i_put(o, BADM_I_TEXT("oscillation: successive gradients point against each other; the step is too long: double sigma and rho\n"));
+    }
+    if (steps >= BADM_I_WINDOW && s->motion < 1e-5f && now > 0.1f * s->first_gradient && s->first_gradient > 0) {
+        set |= BADM_SEES_CRAWL;
+        badm_i_put(o, BADM_I_TEXT("crawl: the parameters hardly move though the gradient is as large as at first; the step is too short: divide sigma and rho by ten (lr: times ten)\n"));
+    }
+    if (tr->memory_wanted) {
+        set |= BADM_SEES_MEMORY;
+        badm_i_put(o, BADM_I_TEXT("not enough memory: a step needs at least "));
+        badm_i_put_number(o, tr->memory_wanted);
+        badm_i_put(o, BADM_I_TEXT(" bytes of tape a worker and has "));
+        badm_i_put_number(o, tr->worker[0].tape.capacity);
+        badm_i_put(o, BADM_I_TEXT(": set tape_bytes, or a smaller micro_batch\n"));
+    }
+    if (tr->d.workers > tr->slots) {
+        set |= BADM_SEES_IDLE_WORKERS;
+        badm_i_put_number(o, tr->slots);
+        badm_i_put(o, BADM_I_TEXT(" sub-batches limit you to "));
+        badm_i_put_number(o, tr->slots);
+        badm_i_put(o, BADM_I_TEXT(" of "));
+        badm_i_put_number(o, tr->d.workers);
+        badm_i_put(o, BADM_I_TEXT(" workers: raise sub_batches\n"));
+    }
+    if (s->input_max > 30.0f) {
+        set |= BADM_SEES_UNSCALED_INPUT;
+        badm_i_put(o, BADM_I_TEXT("inputs are not scaled: one reaches "));
+        badm_i_put_number(o, s->input_max < 1e18f ? (uint64_t)s->input_max : 1000000000000000000u);
+        badm_i_put(o, BADM_I_TEXT("; bring inputs and targets to about -1..1\n"));
+    }
+    if (s->window >= BADM_I_WINDOW && !settled && !(set & BADM_SEES_CRAWL)) {
+        set |= BADM_SEES_CONSTANT_LOSS;
+        badm_i_put(o, BADM_I_TEXT("the loss is constant: does it depend on the samples and on trained parameters?\n"));
+    }
+    if (s->zeros >= 5 && !(badm_i_abs(s->high) <= 1e-6f * s->first_loss)) {
+        set |= BADM_SEES_ZERO_GRADIENT;
+        badm_i_put(o, BADM_I_TEXT("gradients are zero: dead ReLUs, a detached tensor, or a loss without trained parameters\n"));
+    }
+    return set;
+}
+
+BADM_API unsigned badm_diagnose(badm_trainer *tr, char *buf, size_t n)
+{
+    badm_i_text o = badm_i_text_into(buf, n);
+    return badm_i_diagnose(tr, &o);
+}
+
+/* =====================================================================================================================
+   >>trainer    Plan, step, epoch, evaluation.
+
+   A step: slots (gradients, in parallel) -> fold in slot order -> norms, clip -> update, range by range -> report. Nothing of the state is
+   touched before every slot has passed; then nothing can fail. With local steps the slots run a second time, before the commit.
+   ===================================================================================================================== */
+
+#define BADM_I_FILLED 0x4241444Du
+
+BADM_API void badm_trainer_defaults(badm_trainer_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    d->filled = BADM_I_FILLED;
+    d->max_batch = 1;
+    d->sub_batches = 4;
+    d->workers = badm_cpu_count();
+    d->sigma = 1.0f;
+    d->rho = 9.0f;
+    d->local_steps = 1;
+    d->beta1 = 0.9f;
+    d->beta2 = 0.999f;
+    d->eps = 1e-8f;
+    d->lr = 1e-3f;
+    d->momentum_decay = 4e-3f;
+    d->monitors = 1;
+}
+
+BADM_API float badm_schedule_factor(const badm_schedule *s, uint64_t step)
+{
+    float f = 1.0f, x;
+    uint64_t t;
+    if (step < s->warmup) return (float)(step + 1) / (float)s->warmup;
+    t = step - s->warmup;
+    switch (s->kind) {
+        case BADM_LINEAR_DECAY: case BADM_COSINE_DECAY:
+            if (s->total > s->warmup) {
+                uint32_t length = s->total - s->warmup;
+                x = t >= length ? 1.0f : (float)t / (float)length;
+                f = s->kind == BADM_LINEAR_DECAY ? 1.0f - x : 0.5f * (1.0f + badm_cosf(3.14159265f * x));
+                f = s->last + (1.0f - s->last) * f;
+            }
+            break;
+        case BADM_STEP_DECAY:
+            if (s->every) f = badm_i_power(s->gamma, step / s->every);
+            break;
+        case BADM_CONSTANT_RATE: default: break;
+    }
+    return f > 1e-6f ? f : 1e-6f;
+}
+
+/* ---- checking a desc ---- */
+
+static badm_result badm_i_refuse(badm_error *e, const char *message, unsigned long n0, unsigned long n1)
+{
+    return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_trainer_desc"), message, NULL, n0, n1);
+}
+
+static int badm_i_uses_metric(const badm_trainer_desc *d, badm_metric metric)
+{
+    size_t i;
+    if (d->metric == metric) return 1;
+    for (i = 0; i < d->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(d->model, i);
+        if (r->gradient != BADM_I_NONE && r->metric == metric) return 1;
+    }
+    return 0;
+}
+
+static int badm_i_at_least(float x, float least) { return x >= least && badm_i_is_finite(x); }
+
+static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_error *e)
+{
+    if (is_badm && !(r->sigma > 0 && badm_i_is_finite(r->sigma))) return badm_i_refuse(e, BADM_I_TEXT("sigma: a number > 0 is expected"), 0, 0);
+    if (is_badm && !badm_i_at_least(r->rho, 0)) return badm_i_refuse(e, BADM_I_TEXT("rho: a number >= 0 is expected"), 0, 0);
+    if (!is_badm && !badm_i_at_least(r->lr, 0)) return badm_i_refuse(e, BADM_I_TEXT("lr: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(r->weight_decay, 0)) return badm_i_refuse(e, BADM_I_TEXT("weight_decay: a number >= 0 is expected"), 0, 0);
+    return BADM_OK;
+}
+
+static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
+{
+    int is_badm = d->method == NULL;
+    badm_rates rates;
+    if (d->model->error.code) { *e = d->model->error; return e->code; }
+    if (!d->loss) return badm_i_refuse(e, BADM_I_TEXT("there is no loss callback"), 0, 0);
+    if (d->model->trainable == 0) return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the model has no parameter to train"), NULL, 0, 0);
+    if (d->max_batch == 0) return badm_i_refuse(e, BADM_I_TEXT("max_batch is 0"), 0, 0);
+    if (d->sub_batches == 0 || d->sub_batches > d->max_batch)
+        return badm_i_refuse(e, BADM_I_TEXT("sub_batches is %0: 1 to max_batch (%1) is expected"), d->sub_batches, d->max_batch);
+    if (d->sub_batches > 65535u) return badm_i_refuse(e, BADM_I_TEXT("sub_batches is %0: at most 65535 is expected"), d->sub_batches, 0);
+    if (d->workers == 0 || d->workers > 4096u) return badm_i_refuse(e, BADM_I_TEXT("workers is %0: 1 to 4096 is expected"), d->workers, 0);
+    if (d->local_steps == 0 || d->local_steps > 65535u) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
+    if (badm_i_times(d->max_batch, d->local_steps) > 0xFFFFFFFFu / sizeof(float))
+        return badm_i_refuse(e, BADM_I_TEXT("max_batch (%0) times local_steps (%1) is too large"), d->max_batch, d->local_steps);
+    rates.lr = d->lr;
+    rates.sigma = d->sigma;
+    rates.rho = d->rho;
+    rates.weight_decay = d->weight_decay;
+    if (badm_i_check_rates(&rates, is_badm, e)) return e->code;
+    if (!badm_i_at_least(d->clip, 0)) return badm_i_refuse(e, BADM_I_TEXT("clip: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(d->ridge, 0)) return badm_i_refuse(e, BADM_I_TEXT("ridge: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(d->balance, 0) || (d->balance > 0 && d->balance < 1)) return badm_i_refuse(e, BADM_I_TEXT("balance: 0 or a number >= 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->beta1, 0) || !(d->beta1 < 1)) return badm_i_refuse(e, BADM_I_TEXT("beta1: 0 <= beta1 < 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->beta2, 0) || !(d->beta2 < 1)) return badm_i_refuse(e, BADM_I_TEXT("beta2: 0 <= beta2 < 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->eps, 0)) return badm_i_refuse(e, BADM_I_TEXT("eps: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(d->momentum_decay, 0)) return badm_i_refuse(e, BADM_I_TEXT("momentum_decay: a number >= 0 is expected"), 0, 0);
+    if ((unsigned)d->metric >= BADM_METRIC_OF_TRAINER) return badm_i_refuse(e, BADM_I_TEXT("metric: plain, diagonal, orthogonal or SISA is expected"), 0, 0);
+    if ((unsigned)d->form > BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("form: BADM_COLLAPSED or BADM_PER_SLOT is expected"), 0, 0);
+    if (!is_badm) {
+        if (d->form != BADM_COLLAPSED || d->local_steps > 1) return badm_i_refuse(e, BADM_I_TEXT("form and local_steps are BADM's; another method is set"), 0, 0);
+        return BADM_OK;
+    }
+    if (d->local_steps > 1 && d->form != BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: more than 1 needs form = BADM_PER_SLOT"), d->local_steps, 0);
+    if (d->local_steps > 1 && badm_i_uses_metric(d, BADM_ORTHOGONAL)) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: the orthogonal metric allows 1"), d->local_steps, 0);
+    if (d->local_steps > 1 && d->metric == BADM_SISA) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: SISA allows 1"), d->local_steps, 0);
+    if (d->metric == BADM_SISA && d->form != BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("the SISA metric needs form = BADM_PER_SLOT"), 0, 0);
+    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
+        return badm_i_refuse(e, BADM_I_TEXT("the SISA metric does not mix with others"), 0, 0);
+    if (d->ridge > 0 && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
+        return badm_i_refuse(e, BADM_I_TEXT("ridge needs the plain metric or SISA"), 0, 0);
+    return BADM_OK;
+}
+
+/* ---- the plan: what a trainer needs, found before anything is taken ---- */
+
+/* Whether some tensor has the running second moment v. */
+static int badm_i_has_moment(const badm_trainer *tr)
+{
+    size_t i;
+    for (i = 0; i < tr->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(tr->model, i);
+        if (r->gradient != BADM_I_NONE && badm_i_metric(tr, r) == BADM_DIAGONAL) return 1;
+    }
+    return 0;
+}
+
+static size_t badm_i_count_ranges(const badm_trainer *tr, badm_i_range *out)
+{
+    size_t i, n = 0, at, size;
+    for (i = 0; i < tr->model->count; i++) {
+        badm_i_record *r = badm_i_record_at(tr->model, i);
+        if (r->gradient == BADM_I_NONE) continue;
+        size = badm_i_shape_size(&r->shape);
+        for (at = 0; at < size; n++) {
+            size_t part = size - at < BADM_I_RANGE || badm_i_is_orthogonal(tr, r) ? size - at : BADM_I_RANGE;
+            if (out) { out[n].param = r; out[n].start = at; out[n].n = part; }
+            at += part;
+        }
+    }
+    return n;
+}
+
+/* Sets everything that follows from the desc; no memory yet. */
+static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
+{
+    uint32_t sub = (d->max_batch + d->sub_batches - 1) / d->sub_batches;
+    memset(tr, 0, sizeof *tr);
+    tr->d = *d;
+    tr->model = d->model;
+    tr->memory = d->memory;
+    tr->method = d->method ? d->method : badm_i_method_badm();
+    tr->layout = d->model->layout;
+    tr->n = d->model->trainable;
+    tr->slots = d->sub_batches;
+#ifdef BADM_I_SERIAL
+    tr->workers = 1;
+#else
+    tr->workers = d->workers < d->sub_batches ? d->workers : d->sub_batches;
+#endif
+    tr->piece = d->micro_batch && d->micro_batch < sub ? d->micro_batch : sub;
+    tr->rho_factor = tr->mu_product = tr->clip_factor = 1.0f;
+    tr->range_count = badm_i_count_ranges(tr, NULL);
+    if (tr->method->id) tr->vector_count = tr->method->vectors;
+    else if (d->form == BADM_COLLAPSED) tr->vector_count = badm_i_has_moment(tr) ? 2 : 1;
+    else tr->vector_count = (badm_i_has_moment(tr) ? 1u : 0u) + (size_t)tr->slots * (d->metric == BADM_SISA ? 2u : 1u);
+}
+
+/* Every slot has a gradient of its own when there are few, or when the form needs all of them at once. */
+static int badm_i_slots_own_gradients(const badm_trainer *tr) { return tr->d.form == BADM_PER_SLOT || tr->slots <= tr->workers + 1; }
+
+/* Gives out pieces of the trainer's block; with base NULL only counts. */
+typedef struct badm_i_carver { unsigned char *base; size_t used; } badm_i_carver;
+
+static void *badm_i_carve(badm_i_carver *c, size_t count, size_t each)
+{
+    size_t from = badm_i_round_up(c->used, BADM_I_ALIGN);
+    c->used = badm_i_plus(from, badm_i_times(count, each));
+    return c->base ? c->base + from : NULL;
+}
+
+static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr) { return (float *)badm_i_carve(c, tr->n, sizeof(float)); }
+
+static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
+{
+    size_t i;
+    int own = badm_i_slots_own_gradients(tr), local = tr->d.local_steps > 1;
+    badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, tr->workers, sizeof *workers);
+    float **vectors, **gradients;
+    tr->worker = workers;
+    tr->slot = (badm_i_slot *)badm_i_carve(c, tr->slots, sizeof *tr->slot);
+    tr->range = (badm_i_range *)badm_i_carve(c, tr->range_count, sizeof *tr->range);
+    tr->partial = (badm_i_partial *)badm_i_carve(c, tr->range_count, sizeof *tr->partial);
+    tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, tr->d.local_steps), sizeof *tr->index);
+    tr->vector = vectors = (float **)badm_i_carve(c, tr->vector_count, sizeof *vectors);
+    tr->gradient = gradients = (float **)badm_i_carve(c, tr->slots, sizeof *gradients);
+    if (c->base) memset(workers, 0, tr->workers * sizeof *workers);
+    for (i = 0; i < tr->vector_count; i++) {
+        float *v = badm_i_carve_vector(c, tr);
+        if (c->base) { vectors[i] = v; memset(v, 0, tr->n * sizeof(float)); }
+    }
+    for (i = 0; i < tr->slots; i++) {
+        float *g = own ? badm_i_carve_vector(c, tr) : NULL;
+        if (c->base) gradients[i] = g;
+    }
+    if (tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
+    else if (c->base) tr->mean = gradients[0];              /* folded in place */
+    if (tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
+    for (i = 0; i < tr->workers; i++) {
+        float *g = !own || local ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
+        uint32_t *index = (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index);
+        if (c->base) { workers[i].gradient = g; workers[i].local = w; workers[i].index = index; }
+    }
+}
+
+/* Runs the loss callback without numbers on the largest piece and fills in what a tape needs. */
+static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, badm_error *e)
+{
+    badm_tape t;
+    badm_batch b;
+    size_t i;
+    badm_tensor *y;
+    badm_i_tape_init(&t, space, bytes);
+    memset(&b, 0, sizeof b);
+    t.dry = t.training = t.recording = 1;
+    t.model = tr->model;
+    b.count = tr->piece;
+    y = tr->d.loss(&t, &b, tr->d.user);
+    if (t.error.code) { *e = t.error; return e->code; }
+    if (!y || badm_size(y) != 1) {
+        badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0, 0);
+        if (y) e->a = badm_i_shape_of(y);
+        return e->code;
+    }
+    tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t.planned, t.gradient_bytes), badm_i_plus(t.scratch_needed, BADM_I_ALIGN)), BADM_I_ALIGN);
+    tr->work = t.work;
+    for (i = 0; i < tr->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(tr->model, i);
+        size_t need;
+        if (r->gradient == BADM_I_NONE || !badm_i_is_orthogonal(tr, r)) continue;
+        need = badm_i_orthogonal_bytes(t.kernels, r->shape.dim[0], r->shape.dim[1]);
+        if (need > tr->tape_bytes) tr->tape_bytes = badm_i_round_up(need, BADM_I_ALIGN);
+    }
+    return tr->tape_bytes == BADM_I_NONE ? badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the graph is more than this machine can address"), NULL, 0, 0) : BADM_OK;
+}
+
+/* The dry run in whatever memory there is for the moment: the free part of a block, or pieces that grow. */
+static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
+{
+    badm_memory *mem = tr->memory;
+    size_t bytes;
+    if (mem && mem->block) {
+        size_t low = badm_i_round_up(mem->low, BADM_I_ALIGN), high = mem->high, low_before = mem->low;
+        badm_result r;
+        if (low > high) low = high;
+        mem->low = mem->high;                       /* nobody else takes it meanwhile */
+        r = badm_i_dry_run(tr, mem->block + low, high - low, e);
+        mem->low = low_before;
+        return r;
+    }
+    for (bytes = 16384; ; bytes *= 4) {
+        void *space = badm_i_alloc(mem, bytes);
+        badm_result r;
+        if (!space) return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("no memory for a dry run of %0 bytes"), NULL, (unsigned long)bytes, 0);
+        r = badm_i_dry_run(tr, space, bytes, e);
+        badm_i_free(mem, space);
+        if (r != BADM_ERR_MEMORY || bytes >= ((size_t)1 << (sizeof(size_t) * 8 - 5))) return r;
+        if (e->operation && !badm_i_equal(e->operation, BADM_I_TEXT("tape"))) return r;       /* not for want of space */
+    }
+}
+
+/* Bytes of the memory's that an allocation takes. */
+static size_t badm_i_cost(const badm_memory *mem, size_t bytes)
+{
+    return mem && mem->block ? badm_i_plus(badm_i_round_up(bytes, BADM_I_ALIGN), BADM_I_HEAD) : badm_i_alloc_cost(bytes);
+}
+
+static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, badm_error *e)
+{
+    badm_i_carver count = { NULL, 0 };
+    badm_result r;
+    if (!d || d->filled != BADM_I_FILLED) return badm_i_refuse(e, BADM_I_TEXT("it is not filled: call badm_trainer_defaults first"), 0, 0);
+    if (!d->model) return badm_i_refuse(e, BADM_I_TEXT("there is no model"), 0, 0);
+    r = badm_i_check_desc(d, e);
+    if (r) return r;
+    badm_i_derive(tr, d);
+    if (d->tape_bytes) {
+        tr->tape_bytes = badm_i_round_up(d->tape_bytes, BADM_I_ALIGN);
+        tr->work = (uint64_t)1 << 40;
+    } else {
+        r = badm_i_measure_tape(tr, e);
+        if (r) return r;
+    }
+    badm_i_carve(&count, 1, sizeof *tr);
+    badm_i_carve_trainer(tr, &count);
+    tr->bytes = count.used;
+    count.used = badm_i_plus(badm_i_cost(tr->memory, tr->bytes), badm_i_times(tr->workers, badm_i_cost(tr->memory, tr->tape_bytes)));
+    if (count.used == BADM_I_NONE) return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("more than this machine can address"), NULL, 0, 0);
+    tr->memory_wanted = count.used;
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *bytes)
+{
+    badm_trainer plan;
+    badm_error e;
+    badm_result r = badm_i_plan(&plan, d, &e);
+    *bytes = r ? 0 : plan.memory_wanted;
+    if (r && d && d->filled == BADM_I_FILLED && d->model) badm_i_model_report(d->model, &e);
+    return r;
+}
+
+static void badm_i_log(const badm_trainer *tr, const badm_error *e)
+{
+    char text[BADM_I_SENTENCE];
+    if (!tr->d.log) return;
+    text[0] = 0;
+    badm_error_text(e, text, sizeof text);
+    tr->d.log(e->code, text, tr->d.log_user);
+}
+
+BADM_API void badm_trainer_free(badm_trainer *tr)
+{
+    uint32_t i;
+    badm_memory *mem;
+    if (!tr) return;
+    mem = tr->memory;
+    badm_i_pool_stop(tr);
+    for (i = tr->workers; i > 0; i--) badm_i_free(mem, tr->worker[i - 1].tape.arena);
+    badm_i_free(mem, tr);
+}
+
+static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *plan, badm_error *e)
+{
+    badm_i_carver take;
+    badm_trainer *tr;
+    uint32_t i;
+    take.base = (unsigned char *)badm_i_alloc(plan->memory, plan->bytes);
+    take.used = 0;
+    if (!take.base) return BADM_ERR_MEMORY;
+    tr = (badm_trainer *)badm_i_carve(&take, 1, sizeof *tr);
+    *tr = *plan;
+    tr->memory_wanted = 0;
+    badm_i_carve_trainer(tr, &take);
+    badm_i_count_ranges(tr, tr->range);
+    memset(tr->partial, 0, tr->range_count * sizeof *tr->partial);
+    for (i = 0; i < tr->workers; i++) {
+        badm_i_worker *w = &tr->worker[i];
+        void *arena = badm_i_alloc(tr->memory, tr->tape_bytes);
+        if (!arena) { badm_trainer_free(tr); return BADM_ERR_MEMORY; }
+        badm_i_tape_init(&w->tape, arena, tr->tape_bytes);
+        w->number = i;
+        w->trainer = tr;
+    }
+    if (badm_i_pool_start(tr)) {
+        badm_trainer_free(tr);
+        return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL, plan->workers - 1, 0);
+    }
+    *out = tr;
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d)
+{
+    badm_trainer plan;
+    badm_error e;
+    badm_result r;
+    *out = NULL;
+    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    r = badm_i_plan(&plan, d, &e);
+    if (!r) {
+        r = badm_i_trainer_build(out, &plan, &e);
+        if (r == BADM_ERR_MEMORY)
+            badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), plan.memory && plan.memory->block
+                ? BADM_I_TEXT("%0 bytes are needed, the block has %1") : BADM_I_TEXT("%0 bytes are needed, the allocator refused"), NULL,
+                (unsigned long)plan.memory_wanted, plan.memory ? (unsigned long)badm_memory_left(plan.memory) : 0);
+    } else if (r == BADM_ERR_MEMORY && d->memory && d->memory->block) {
+        badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the block's %1 bytes are too few even to measure the graph; more than %0 are needed"), NULL,
+                     e.number[1], (unsigned long)badm_memory_left(d->memory));
+    }
+    if (r && d && d->filled == BADM_I_FILLED && d->model) {
+        badm_i_model_report(d->model, &e);
+        if (d->log) { badm_i_derive(&plan, d); badm_i_log(&plan, &e); }
+    }
+    return r;
+}
+
+static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
+{
+    tr->error = *e;
+    if (e->code) badm_i_log(tr, e);
+    return e->code;
+}
+
+BADM_API const char *badm_trainer_error(badm_trainer *tr)
+{
+    tr->sentence[0] = 0;
+    badm_error_text(&tr->error, tr->sentence, sizeof tr->sentence);
+    return tr->sentence;
+}
+
+BADM_API badm_model *badm_trainer_model(badm_trainer *tr) { return tr->model; }
+BADM_API uint64_t badm_trainer_step(const badm_trainer *tr) { return tr->step; }
+BADM_API uint32_t badm_trainer_epoch(const badm_trainer *tr) { return tr->epoch; }
+
+BADM_API size_t badm_trainer_memory(const badm_trainer *tr)
+{
+    size_t bytes = badm_i_cost(tr->memory, tr->bytes);
+    uint32_t i;
+    for (i = 0; i < tr->workers; i++) bytes += badm_i_cost(tr->memory, tr->worker[i].tape.capacity);
+    return bytes;
+}
+
+/* ---- the jobs of a step ---- */
+
+/* Too little work to wake anybody for: a few tens of microseconds. */
+static int badm_i_little_work(const badm_trainer *tr) { return tr->work * tr->active < 60000u; }
+static int badm_i_little_update(const badm_trainer *tr) { return tr->n < 32768u; }
+
+/* acc = c g for the first slot, acc += c g for the others; with squares too. */
+static void badm_i_fold(badm_trainer *tr, size_t from, size_t n, const float *g, float weight, int first)
+{
+    float *acc = tr->mean + from, *square = tr->mean_square ? tr->mean_square + from : NULL;
+    size_t i;
+    if (square) for (i = 0; i < n; i++) square[i] = first ? weight * (g[i] * g[i]) : square[i] + weight * (g[i] * g[i]);
+    if (first) for (i = 0; i < n; i++) acc[i] = weight * g[i];
+    else for (i = 0; i < n; i++) acc[i] += weight * g[i];
+}
+
+/* One slot on a machine alone is its own mean. */
+static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !tr->d.allreduce; }
+
+static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
+{
+    badm_i_worker *w = &tr->worker[worker];
+    int own = tr->gradient[0] != NULL;
+    float *g = own ? tr->gradient[s] : w->gradient;
+    badm_result r = badm_i_slot_gradient(tr, w, s, 0, NULL, g);
+    if (!r && badm_i_wants_spread(tr)) tr->slot[s].square = badm_i_slot_square(tr, g);
+    if (!r) r = badm_i_slot_report(tr, w, s);
+    tr->slot[s].result = r;
+    if (own) return;
+    badm_i_turn_begin(tr, s);
+    if (!r) badm_i_fold(tr, 0, tr->n, g, (float)tr->slot[s].count, s == 0);
+    badm_i_turn_end(tr);
+}
+
+/* The mean gradient of a range from the slots' buffers (or what was folded as slots finished), and its norms unless machines must be added first. */
+static void badm_i_norms(badm_trainer *tr, uint32_t job)
+{
+    const badm_i_range *r = &tr->range[job];
+    const float *g = tr->mean + r->param->gradient + r->start;
+    memset(&tr->partial[job], 0, sizeof tr->partial[job]);
+    tr->partial[job].gradient = badm_i_dot(g, g, r->n);
+    if (badm_i_wants_spread(tr)) tr->partial[job].gradient_metric = badm_i_metric_square(tr, r, g);
+}
+
+static void badm_i_job_mean(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    const badm_i_range *r = &tr->range[job];
+    size_t from = r->param->gradient + r->start, i;
+    uint32_t s;
+    (void)worker;
+    if (tr->gradient[0]) {
+        if (badm_i_is_alone(tr)) {
+            if (tr->mean != tr->gradient[0]) memcpy(tr->mean + from, tr->gradient[0] + from, r->n * sizeof(float));
+            if (tr->mean_square) for (i = 0; i < r->n; i++) tr->mean_square[from + i] = tr->mean[from + i] * tr->mean[from + i];
+        } else for (s = 0; s < tr->active; s++) badm_i_fold(tr, from, r->n, tr->gradient[s] + from, (float)tr->slot[s].count, s == 0);
+    }
+    if (!badm_i_is_alone(tr)) {
+        for (i = 0; i < r->n; i++) tr->mean[from + i] *= tr->share;
+        if (tr->mean_square) for (i = 0; i < r->n; i++) tr->mean_square[from + i] *= tr->share;
+    }
+    if (!tr->d.allreduce) badm_i_norms(tr, job);
+}
+
+static void badm_i_job_norms(badm_trainer *tr, uint32_t worker, uint32_t job) { (void)worker; badm_i_norms(tr, job); }
+
+/* ---- the step ---- */
+
+static badm_result badm_i_exchange(badm_trainer *tr, float *buf, size_t n, badm_error *e)
+{
+    if (!tr->d.allreduce || !tr->d.allreduce(buf, n, tr->d.allreduce_user)) return BADM_OK;
+    return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("allreduce reported a failure"), NULL, 0, 0);
+}
+
+/* The first failed slot's error; a tape that was too small is enlarged and 1 returned, when that is possible. */
+static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
+{
+    uint32_t i, first = tr->active, grown = 0;
+    for (i = tr->active; i > 0; i--) if (tr->slot[i - 1].result) first = i - 1;
+    e->code = BADM_OK;
+    if (first == tr->active) return 0;
+    for (i = 0; i < tr->workers; i++)
+        if (tr->worker[i].error.code && tr->worker[i].error_slot == first) *e = tr->worker[i].error;
+    if (e->code != BADM_ERR_MEMORY) return 0;
+    for (i = 0; i < tr->workers; i++) {
+        badm_tape *t = &tr->worker[i].tape;
+        size_t want = badm_i_times(t->capacity, 2);
+        if (tr->worker[i].error.code != BADM_ERR_MEMORY || t->wanted <= t->capacity) continue;
+        if (want < t->wanted) want = badm_i_round_up(t->wanted, BADM_I_ALIGN);
+        if (t->wanted > tr->memory_wanted) tr->memory_wanted = t->wanted;
+        if ((!tr->memory || !tr->memory->block) && want != BADM_I_NONE) {
+            void *arena = badm_i_alloc(tr->memory, want);
+            if (!arena) continue;
+            badm_i_free(tr->memory, t->arena);
+            t->arena = (unsigned char *)arena;
+            t->capacity = want;
+            grown = 1;
+        }
+    }
+    if (!grown) return 0;
+    tr->memory_wanted = 0;
+    tr->tape_growths++;
+    badm_i_error(e, BADM_OK, BADM_I_TEXT("tape"), BADM_I_TEXT("enlarged; set tape_bytes to avoid repeating steps"), NULL, 0, 0);
+    if (tr->d.log) tr->d.log(BADM_OK, BADM_I_TEXT("tape: enlarged; set tape_bytes to avoid repeating steps"), tr->d.log_user);
+    return 1;
+}
+
+/* Loss, counts and success over slots and machines; sets alpha_s and tr->share = 1/all samples that counted. */
+static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *out)
+{
+    float all[5] = { 0, 0, 0, 0, 0 };           /* counted, loss times counted, hits, of, failures */
+    badm_i_sum loss = { 0, 0 };
+    uint32_t s;
+    badm_error other;
+    for (s = 0; s < tr->active; s++) {
+        const badm_i_slot *slot = &tr->slot[s];
+        all[0] += (float)slot->count;
+        badm_i_sum_add(&loss, badm_i_is_alone(tr) ? slot->loss : slot->loss * (float)slot->count);
+        all[2] += (float)slot->hits;
+        all[3] += (float)slot->hits_of;
+    }
+    all[1] = badm_i_sum_value(&loss);
+    if (e->code) { memset(all, 0, sizeof all); all[4] = 1; }
+    if (badm_i_exchange(tr, all, 5, &other)) { if (!e->code) *e = other; return e->code; }
+    if (e->code) return e->code;
+    if (all[4] > 0) return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
+    tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
+    for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
+    out->loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
+    out->accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
+    if (!badm_i_is_finite(out->loss)) return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
+    return BADM_OK;
+}
+
+/* sigma, rho and lr of this step. */
+static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
+{
+    badm_rates *r = &tr->rates;
+    float factor = badm_schedule_factor(&tr->d.schedule, tr->step);
+    r->lr = tr->d.lr * factor;
+    r->sigma = tr->d.sigma / factor;
+    r->rho = tr->d.rho / factor * tr->rho_factor;
+    r->weight_decay = tr->d.weight_decay;
+    if (tr->d.rates) tr->d.rates(r, tr->step, tr->d.rates_user);
+    if (badm_i_check_rates(r, tr->method->id == 0, e)) return e->code;
+    tr->beta = r->rho / (r->rho + r->sigma);
+    tr->correction1 = 1.0f - badm_i_power(tr->d.beta1, tr->step + 1);
+    tr->correction2 = 1.0f - badm_i_power(tr->d.beta2, tr->step + 1);
+    if (tr->method->id == BADM_I_NADAM || tr->method->id == BADM_I_NADAM + 1) {
+        tr->mu = badm_i_nadam_mu(tr, tr->step + 1);
+        tr->mu_next = badm_i_nadam_mu(tr, tr->step + 2);
+    }
+    return BADM_OK;
+}
+
+static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out, badm_error *e)
+{
+    uint32_t i, total, ranges = (uint32_t)tr->range_count;
+    int per_slot = tr->d.form == BADM_PER_SLOT, moment = per_slot && badm_i_has_moment(tr);
+    float square;
+    badm_error other;
+    if (tr->layout != tr->model->layout)
+        return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("parameters were added, frozen or unfrozen after the trainer was made"), NULL, 0, 0);
+    if (count == 0 || count > tr->d.max_batch)
+        return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a batch of %0 samples: 1 to max_batch (%1) is expected"), NULL, count, tr->d.max_batch);
+    if (badm_i_rates_now(tr, e)) return e->code;
+    if (!index) {
+        total = count * tr->d.local_steps;
+        for (i = 0; i < total; i++) tr->index[i] = i;
+        index = tr->index;
+    }
+    tr->batch = index;
+again:
+    do {
+        badm_i_divide(tr, count, active);
+        badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr));
+    } while (badm_i_slots_failed(tr, e));
+    if (badm_i_gather(tr, e, out)) return e->code;
+    badm_i_parallel(tr, badm_i_job_mean, ranges, badm_i_little_update(tr));
+    if (tr->d.allreduce) {
+        if (!per_slot || moment || tr->d.clip > 0) {
+            if (badm_i_exchange(tr, tr->mean, tr->n, e)) return e->code;
+            if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
+        }
+        badm_i_parallel(tr, badm_i_job_norms, ranges, badm_i_little_update(tr));
+    }
+    square = BADM_I_TOTAL(tr, gradient);
+    if (!badm_i_is_finite(square))
+        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"), NULL, 0, 0);
+    out->grad_norm = badm_sqrtf(square);
+    out->clip_factor = tr->clip_factor = tr->d.clip > 0 && out->grad_norm > tr->d.clip ? tr->d.clip / out->grad_norm : 1.0f;
+    if (tr->d.local_steps > 1) {
+        badm_i_parallel(tr, badm_i_job_first_move, ranges, badm_i_little_update(tr));
+        badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr));
+        if (badm_i_slots_failed(tr, e)) {
+            if (!tr->d.allreduce) goto again;
+            badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a tape had to be enlarged in the middle of the step: repeat it"), NULL, 0, 0);
+        }
+        if (tr->d.allreduce) {
+            float failed = e->code ? 1.0f : 0.0f;
+            if (badm_i_exchange(tr, &failed, 1, &other)) { if (!e->code) *e = other; }
+            else if (failed > 0 && !e->code) badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
+        }
+        if (e->code) return e->code;
+    }
+    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, ranges, badm_i_little_update(tr));
+    if (per_slot && badm_i_exchange(tr, tr->gradient[0], tr->n, e)) return e->code;
+    badm_i_parallel(tr, badm_i_job_update, ranges, badm_i_little_update(tr));
+    out->step = tr->step;
+    out->epoch = tr->epoch;
+    out->samples = count * tr->d.local_steps;
+    out->rates = tr->rates;
+    out->tape_growths = tr->tape_growths;
+    if (tr->d.monitors) {
+        out->step_norm = badm_sqrtf(BADM_I_TOTAL(tr, step));
+        if (tr->method->id == 0) {
+            badm_i_residuals(tr, out);
+            badm_i_balance(tr, out);
+        }
+        badm_i_remember(tr, out);
+    }
+    tr->mu_product *= tr->mu;
+    tr->step++;
+    return BADM_OK;
+}
+
+static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *report)
+{
+    badm_report out;
+    badm_error e;
+    badm_i_fpu before = badm_i_fpu_enter();
+    memset(&out, 0, sizeof out);
+    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    if (!badm_i_step(tr, index, count, active, &out, &e) && report) *report = out;
+    badm_i_fpu_set(before);
+    return badm_i_trainer_report(tr, &e);
+}
+
+BADM_API badm_result badm_step(badm_trainer *tr, const uint32_t *index, uint32_t count, badm_report *report)
+{
+    badm_error e;
+    if (count > 0 && count < tr->slots) {
+        badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"), BADM_I_TEXT("%0 slots but %1 samples; badm_epoch() shortens the last batch by itself"), NULL, tr->slots, count);
+        return badm_i_trainer_report(tr, &e);
+    }
+    return badm_i_step_and_report(tr, index, count, tr->slots, report);
+}
+
+BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, badm_progress_fn progress, void *user)
+{
+    badm_progress p;
+    badm_i_sum loss = { 0, 0 }, hits = { 0, 0 };
+    uint32_t counted = 0;
+    badm_error e;
+    memset(&p, 0, sizeof p);
+    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    if (n == 0 || batch == 0 || batch > tr->d.max_batch) {
+        badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_epoch"), n == 0 ? BADM_I_TEXT("there are no samples")
+            : BADM_I_TEXT("batches of %0 samples: 1 to max_batch (%1) is expected"), NULL, batch, tr->d.max_batch);
+        return badm_i_trainer_report(tr, &e);
+    }
+    p.samples = n;
+    while (tr->position < n) {
+        uint32_t left = n - tr->position, whole = tr->d.local_steps, count, total, i;
+        badm_result r;
+        /* K batches a step; what is left at the end is K equal, shorter ones, or one batch of what does not divide */
+        count = left / whole < batch ? left / whole : batch;
+        if (count == 0) count = 1;
+        total = count * whole;
+        for (i = 0; i < total; i++)         /* fewer samples than local steps: the first ones again */
+            tr->index[i] = badm_shuffle(tr->d.seed, tr->epoch, n, tr->position + (i < left ? i : i % left));
+        r = badm_i_step_and_report(tr, tr->index, count, count < tr->slots ? count : tr->slots, &p.last);
+        if (r) return r;
+        tr->position += total < left ? total : left;
+        counted++;
+        badm_i_sum_add(&loss, p.last.loss);
+        badm_i_sum_add(&hits, p.last.accuracy);
+        p.epoch = tr->epoch;
+        p.sample = tr->position;
+        p.loss = badm_i_sum_value(&loss) / (float)counted;
+        p.accuracy = p.last.accuracy < 0 ? -1.0f : badm_i_sum_value(&hits) / (float)counted;
+        if (tr->position >= n) { tr->epoch++; tr->position = 0; }
+        if (progress && progress(&p, user)) {
+            if (tr->position == 0) return BADM_OK;              /* it was the last step anyway */
+            badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_epoch"), BADM_I_TEXT("cancelled by the progress callback after %0 of %1 samples"), NULL, tr->position, n);
+            return badm_i_trainer_report(tr, &e);
+        }
+        if (tr->position == 0) break;
+    }
+    if (tr->position >= n) { tr->epoch++; tr->position = 0; }     /* a checkpoint of a larger data set */
+    return BADM_OK;
+}
+
+/* ---- evaluation and prediction: pieces in parallel, results put together in order ---- */
+
+static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    badm_i_evaluation *v = tr->evaluation;
+    badm_i_worker *w = &tr->worker[worker];
+    badm_tape *t = &w->tape;
+    badm_batch b;
+    badm_tensor *y;
+    badm_error e;
+    uint32_t i, first = job * v->piece;
+    memset(&b, 0, sizeof b);
+    b.count = v->n - first < v->piece ? v->n - first : v->piece;
+    for (i = 0; i < b.count; i++) w->index[i] = first + i;
+    b.index = w->index;
+    badm_tape_reset(t);
+    badm_tape_mode(t, 0, tr->d.seed);
+    badm_tape_watch(t, NULL, NULL);
+    t->local = NULL;
+    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    y = badm_i_forward(w, v->graph, v->user, &b, v->out == NULL, &e);
+    if (y && v->out && badm_size(y) != (size_t)b.count * v->width) {
+        badm_i_error(&e, BADM_ERR_SHAPE, BADM_I_TEXT("badm_predict"), BADM_I_TEXT("the graph returned %a, %0 samples of %1 numbers are expected"), NULL, b.count, v->width);
+        e.a = badm_i_shape_of(y);
+    }
+    if (e.code) { w->error = e; w->error_slot = job; }
+    else if (v->out) memcpy(v->out + (size_t)first * v->width, y->data, badm_size(y) * sizeof(float));
+    badm_i_turn_begin(tr, job);
+    if (e.code && !v->result) { v->result = e.code; v->error = e; }
+    if (!v->result && !v->out) {
+        float counted = (float)(t->counted ? t->count : b.count);
+        badm_i_sum_add(&v->loss, y->data[0] * counted);
+        badm_i_sum_add(&v->count, counted);
+    }
+    v->hits += t->hits;
+    v->hits_of += t->hits_of;
+    badm_i_turn_end(tr);
+}
+
+static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
+{
+    badm_i_fpu before = badm_i_fpu_enter();
+    badm_error e;
+    v->piece = tr->piece;
+    do {
+        memset(&v->loss, 0, sizeof v->loss);
+        memset(&v->count, 0, sizeof v->count);
+        v->hits = v->hits_of = 0;
+        v->result = BADM_OK;
+        tr->evaluation = v;
+        badm_i_divide(tr, tr->slots, tr->slots);
+        badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->work * (v->n / v->piece + 1) < 60000u);
+        tr->evaluation = NULL;
+        if (v->result) { tr->slot[0].result = v->result; tr->worker[0].error = v->error; tr->worker[0].error_slot = 0; }
+    } while (badm_i_slots_failed(tr, &e));
+    badm_i_fpu_set(before);
+    if (!v->result) badm_i_error(&v->error, BADM_OK, "", "", NULL, 0, 0);
+    return badm_i_trainer_report(tr, &v->error);
+}
+
+BADM_API badm_result badm_evaluate(badm_trainer *tr, badm_loss_fn loss, void *user, uint32_t n, badm_score *out)
+{
+    badm_i_evaluation v;
+    badm_result r;
+    memset(&v, 0, sizeof v);
+    memset(out, 0, sizeof *out);
+    v.graph = loss ? loss : tr->d.loss;
+    v.user = loss ? user : tr->d.user;
+    v.n = n;
+    if (n == 0) {
+        badm_i_error(&v.error, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_evaluate"), BADM_I_TEXT("there are no samples"), NULL, 0, 0);
+        return badm_i_trainer_report(tr, &v.error);
+    }
+    r = badm_i_evaluate(tr, &v);
+    if (r) return r;
+    out->samples = n;
+    out->loss = badm_i_sum_value(&v.count) > 0 ? badm_i_sum_value(&v.loss) / badm_i_sum_value(&v.count) : 0.0f;
+    out->accuracy = v.hits_of ? (float)v.hits / (float)v.hits_of : -1.0f;
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_predict(badm_trainer *tr, badm_loss_fn graph, void *user, uint32_t n, badm_dim width, float *out)
+{
+    badm_i_evaluation v;
+    memset(&v, 0, sizeof v);
+    v.graph = graph;
+    v.user = user;
+    v.n = n;
+    v.width = width;
+    v.out = out;
+    if (n == 0 || !graph || !out || !width) {
+        badm_i_error(&v.error, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_predict"), BADM_I_TEXT("%0 samples, a graph and room for the output are expected"), NULL, n, 0);
+        return badm_i_trainer_report(tr, &v.error);
+    }
+    return badm_i_evaluate(tr, &v);
+}
+
+/* ---- early stopping ---- */
+
+struct badm_best {
+    badm_model *model;
+    float *copy, value;
+    size_t used;
+    uint32_t patience, waited;
+    uint8_t any;
+};
+
+BADM_API badm_result badm_best_new(badm_best **out, badm_model *m, uint32_t patience)
+{
+    size_t head = badm_i_round_up(sizeof(badm_best), BADM_I_ALIGN), bytes = badm_i_plus(head, badm_i_times(m->used, sizeof(float)));
+    unsigned char *p = bytes == BADM_I_NONE ? NULL : (unsigned char *)badm_i_alloc(m->memory, bytes);
+    *out = NULL;
+    if (!p) return BADM_ERR_MEMORY;
+    *out = (badm_best *)(void *)p;
+    memset(*out, 0, sizeof **out);
+    (*out)->model = m;
+    (*out)->copy = (float *)(void *)(p + head);
+    (*out)->used = m->used;
+    (*out)->patience = patience;
+    (*out)->value = BADM_I_INFINITY;
+    return BADM_OK;
+}
+
+BADM_API int badm_best_update(badm_best *b, float value)
+{
+    if (value < b->value && b->used == b->model->used) {
+        b->value = value;
+        b->waited = 0;
+        b->any = 1;
+        memcpy(b->copy, b->model->slab, b->used * sizeof(float));
+        return 1;
+    }
+    b->waited++;
+    return b->patience && b->waited >= b->patience ? -1 : 0;
+}
+
+BADM_API float badm_best_value(const badm_best *b) { return b->value; }
+
+BADM_API badm_result badm_best_restore(badm_best *b)
+{
+    if (!b->any || b->used != b->model->used) return BADM_ERR_STATE;
+    memcpy(b->model->slab, b->copy, b->used * sizeof(float));
+    return BADM_OK;
+}
+
+BADM_API void badm_best_free(badm_best *b) { if (b) badm_i_free(b->model->memory, b); }
+
+/* ---- what a checkpoint carries (written and read by >>files) ---- */
+
+static size_t badm_i_state_vectors(const badm_trainer *tr) { return tr->vector_count; }
+static float *badm_i_state_vector(badm_trainer *tr, size_t i) { return tr->vector[i]; }
+
+static void badm_i_state_name(const badm_trainer *tr, size_t i, char out[24])
+{
+    badm_i_text o = badm_i_text_into(out, 24);
+    size_t first;
+    if (tr->method->id || tr->d.form == BADM_COLLAPSED) {
+        badm_i_put(&o, i ? "v" : tr->method->id == 4 || tr->method->id == 5 ? "v" : "m");      /* rmsprop, adagrad: v alone */
+        return;
+    }
+    first = badm_i_first_dual(tr);
+    if (i < first) { badm_i_put(&o, "v"); return; }
+    badm_i_put(&o, i - first < tr->slots ? "pi." : "v.");
+    badm_i_put_number(&o, (i - first) % tr->slots);
+}
+
+#define BADM_I_WORDS 48
+#define BADM_I_SETTINGS 16
+
+/* Both directions in one list, so that they cannot differ. */
+static void badm_i_state_move(badm_trainer *tr, uint32_t words[BADM_I_WORDS], int set)
+{
+    uint32_t low = (uint32_t)tr->step, high = (uint32_t)(tr->step >> 32), *u[6], i;
+    float *f[9];
+    u[0] = &low; u[1] = &high; u[2] = &tr->epoch; u[3] = &tr->position; u[4] = &tr->seen.window; u[5] = &tr->seen.zeros;
+    f[0] = &tr->rho_factor; f[1] = &tr->dispersion; f[2] = &tr->mu_product; f[3] = &tr->seen.against; f[4] = &tr->seen.motion;
+    f[5] = &tr->seen.first_gradient; f[6] = &tr->seen.first_loss; f[7] = &tr->seen.low; f[8] = &tr->seen.high;
+    for (i = 0; i < 6; i++) { if (set) *u[i] = words[i]; else words[i] = *u[i]; }
+    for (i = 0; i < 9; i++) { if (set) *f[i] = badm_i_float(words[8 + i]); else words[8 + i] = badm_i_bits(*f[i]); }
+    if (set) {
+        tr->step = ((uint64_t)high << 32) | low;
+        tr->seen.input_max = badm_i_float(words[17]);
+    } else words[17] = badm_i_bits(tr->seen.input_max);
+}
+
+static void badm_i_state_get(const badm_trainer *tr, uint32_t words[BADM_I_WORDS])
+{
+    memset(words, 0, BADM_I_WORDS * sizeof *words);
+    badm_i_state_move((badm_trainer *)(uintptr_t)tr, words, 0);
+}
+
+static void badm_i_state_set(badm_trainer *tr, const uint32_t words[BADM_I_WORDS])
+{
+    uint32_t copy[BADM_I_WORDS];
+    memcpy(copy, words, sizeof copy);
+    badm_i_state_move(tr, copy, 1);
+    if (!(tr->rho_factor >= 0.1f && tr->rho_factor <= 10.0f)) tr->rho_factor = 1.0f;            /* no file makes a trainer unusable */
+    if (!(tr->mu_product >= 0 && tr->mu_product <= 1)) tr->mu_product = 1.0f;
+    if (!(tr->dispersion >= 0 && badm_i_is_finite(tr->dispersion))) tr->dispersion = 0;
+}
+
+static void badm_i_settings(const badm_trainer *tr, uint32_t words[BADM_I_SETTINGS])
+{
+    memset(words, 0, BADM_I_SETTINGS * sizeof *words);
+    words[0] = tr->method->id;
+    words[1] = (uint32_t)tr->d.form;
+    words[2] = (uint32_t)tr->d.metric;
+    words[3] = tr->d.sub_batches;
+    words[4] = tr->d.local_steps;
+    words[5] = (uint32_t)tr->d.seed;
+    words[6] = (uint32_t)(tr->d.seed >> 32);
+    words[7] = tr->d.second_moment_of_slots != 0;
+    words[8] = tr->d.micro_batch;
+}
+
+static const char *badm_i_setting_name(size_t i)
+{
+#ifdef BADM_NO_TEXT
+    (void)i;
+    return "";
+#else
+    static const char *const name[] = { "method", "form", "metric", "sub_batches", "local_steps", "seed", "seed (high half)", "second_moment_of_slots", "micro_batch" };
+    return i < sizeof name / sizeof *name ? name[i] : "unknown";
+#endif
+}
+
+/* =====================================================================================================================
+   >>checks     What a user runs on code of their own, or on a new target.
+   ===================================================================================================================== */
+
+/* One run of the loss on a tape made for the purpose. */
+static badm_result badm_i_check_loss(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, float *grads, float *value)
+{
+    badm_tensor *y;
+    badm_tape_reset(t);
+    badm_tape_mode(t, 1, 1);
+    badm_tape_watch(t, m, grads);
+    y = loss(t, b, user);
+    if (t->error.code) return t->error.code;
+    if (!y || badm_size(y) != 1) { badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("the loss is %a, a scalar is expected"), y, NULL, 0, 0); return t->error.code; }
+    *value = y->data[0];
+    return grads ? badm_backward(t, y) : BADM_OK;
+}
+
+static badm_result badm_i_check_all(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, size_t per_tensor, float eps, float *grads, badm_gradient_check *out)
+{
+    float value, up, down;
+    size_t i, j;
+    badm_result r;
+    memset(grads, 0, m->trainable * sizeof(float));
+    r = badm_i_check_loss(t, m, loss, user, b, grads, &value);
+    if (r) return r;
+    for (i = 0; i < m->count; i++) {
+        badm_i_record *p = badm_i_record_at(m, i);
+        size_t n = badm_i_shape_size(&p->shape), step = per_tensor && per_tensor < n ? n / per_tensor : 1;
+        float floor = 0, *w = m->slab + p->offset;
+        const float *g = grads + p->gradient;
+        if (p->gradient == BADM_I_NONE) continue;
+        for (j = 0; j < n; j++) if (badm_i_abs(g[j]) > floor) floor = badm_i_abs(g[j]);
+        floor = floor * 1e-2f + 1e-6f;
+        for (j = 0; j < n; j += step) {
+            float before = w[j], h = eps * (badm_i_abs(before) > 1.0f ? badm_i_abs(before) : 1.0f), high, low, most, error;
+            w[j] = high = before + h;
+            r = badm_i_check_loss(t, m, loss, user, b, NULL, &up);
+            w[j] = low = before - h;
+            if (!r) r = badm_i_check_loss(t, m, loss, user, b, NULL, &down);
+            w[j] = before;
+            if (r) return r;
+            value = (up - down) / (high - low);
+            most = badm_i_abs(value) > badm_i_abs(g[j]) ? badm_i_abs(value) : badm_i_abs(g[j]);
+            error = badm_i_abs(value - g[j]) / (most > floor ? most : floor);
+            if (error > out->worst || badm_i_is_nan(error)) {
+                out->worst = error;
+                out->analytic = g[j];
+                out->numeric = value;
+                out->param = badm_param_at(m, i);
+                out->entry = j;
+                if (badm_i_is_nan(error)) return BADM_ERR_NONFINITE;
+            }
+        }
+    }
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor, float eps, badm_gradient_check *out)
+{
+    badm_trainer plan;
+    badm_trainer_desc d;
+    badm_tape *t = NULL;
+    badm_batch b;
+    badm_error e;
+    badm_result r;
+    uint32_t *index, i;
+    float *grads;
+    badm_i_fpu before = badm_i_fpu_enter();
+    memset(out, 0, sizeof *out);
+    badm_trainer_defaults(&d);
+    d.model = m;
+    d.loss = loss;
+    d.user = user;
+    d.memory = m->memory;
+    d.max_batch = count;
+    d.sub_batches = d.workers = 1;
+    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    r = badm_i_plan(&plan, &d, &e);
+    if (r) { badm_i_fpu_set(before); return badm_i_model_report(m, &e); }
+    index = (uint32_t *)badm_i_alloc(m->memory, badm_i_times(count, sizeof *index));
+    grads = index ? (float *)badm_i_alloc(m->memory, m->trainable * sizeof(float)) : NULL;
+    r = grads ? badm_tape_new(&t, m->memory, plan.tape_bytes * 2) : BADM_ERR_MEMORY;
+    if (r) badm_i_error(&e, r, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("%0 bytes are needed"), NULL,
+                        (unsigned long)(plan.tape_bytes * 2 + m->trainable * sizeof(float)), 0);
+    else {
+        for (i = 0; i < count; i++) index[i] = i;
+        memset(&b, 0, sizeof b);
+        b.index = index;
+        b.count = count;
+        r = badm_i_check_all(t, m, loss, user, &b, per_tensor, eps > 0 ? eps : 1e-2f, grads, out);
+        if (t->error.code) e = t->error;
+        else if (r) badm_i_error(&e, r, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("a gradient of \"%n\" is not a number"), badm_param_name(out->param), 0, 0);
+    }
+    badm_tape_free(t);
+    badm_i_free(m->memory, grads);
+    badm_i_free(m->memory, index);
+    badm_i_fpu_set(before);
+    return r ? badm_i_model_report(m, &e) : BADM_OK;
+}
+
+#ifdef BADM_SELF_TEST
+
+typedef struct badm_i_self { badm_linear hidden, output; } badm_i_self;
+
+static badm_tensor *badm_i_self_loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    static const float x[8] = { 0, 0, 0, 1, 1, 0, 1, 1 }, y[4] = { 0, 1, 1, 0 };
+    const badm_i_self *s = (const badm_i_self *)user;
+    badm_tensor *h = badm_tanh(t, badm_linear_forward(t, s->hidden, badm_rows(t, x, 2, b)));
+    return badm_bce_with_logits(t, badm_linear_forward(t, s->output, h), badm_rows(t, y, 1, b));
+}
+
+/* Trains XOR for `steps` steps with S = 2 and so many workers; the loss before the last step, or -1. */
+static float badm_i_self_train(badm_memory *mem, uint32_t workers, uint32_t steps, uint64_t *hash, float *gradient_error)
+{
+    badm_model *m = badm_model_new_in(mem, 3);
+    badm_i_self s;
+    badm_trainer_desc d;
+    badm_trainer *tr = NULL;
+    badm_report r;
+    badm_gradient_check c;
+    uint32_t i;
+    r.loss = -1.0f;
+    if (!m) return -1.0f;
+    s.hidden = badm_linear_new(m, "hidden", 2, 8);
+    s.output = badm_linear_new(m, "output", 8, 1);
+    badm_trainer_defaults(&d);
+    d.model = m;
+    d.loss = badm_i_self_loss;
+    d.user = &s;
+    d.memory = mem;
+    d.max_batch = 4;
+    d.sub_batches = 2;
+    d.workers = workers;
+    d.sigma = 0.5f;
+    d.rho = 4.5f;
+    *gradient_error = badm_check_gradients(m, badm_i_self_loss, &s, 4, 0, 0, &c) ? 1.0f : c.worst;
+    if (!badm_trainer_new(&tr, &d)) {
+        for (i = 0; i < steps; i++) if (badm_step(tr, NULL, 4, &r)) { r.loss = -1.0f; break; }
+    }
+    *hash = badm_model_hash(m);
+    badm_trainer_free(tr);
+    badm_model_free(m);
+    return r.loss;
+}
+
+static int badm_i_near(float x, float y, float relative) { return badm_i_abs(x - y) <= relative * badm_i_abs(y); }
+
+BADM_API int badm_self_test(badm_memory *mem)
+{
+    uint32_t counter[4] = { 0, 0, 0, 0 }, key[2] = { 0, 0 }, out[4];
+    uint64_t one, two;
+    float error, loss;
+    badm_i_philox(counter, key, out);
+    if (out[0] != 0x6627E8D5u || out[3] != 0x9B00DBD8u) return 1;
+    if (!badm_i_near(badm_expf(1.0f), 2.71828183f, 3e-7f) || !badm_i_near(badm_logf(10.0f), 2.30258509f, 3e-7f)) return 2;
+    if (!badm_i_near(badm_tanhf(0.5f), 0.462117157f, 5e-7f) || !badm_i_near(badm_erff(0.5f), 0.520499878f, 5e-7f)) return 3;
+    if (badm_sqrtf(2.0f) != 1.41421354f || !badm_i_near(badm_cosf(1.0f), 0.540302306f, 3e-7f)) return 4;
+    loss = badm_i_self_train(mem, 1, 300, &one, &error);
+    if (!(error < 2e-2f)) return 5;
+    if (!(loss >= 0 && loss < 0.1f)) return 6;
+    badm_i_self_train(mem, 2, 300, &two, &error);
+    return one == two ? 0 : 7;
+}
+
+#endif
+
+/* =====================================================================================================================
+   >>files       safetensors for models and checkpoints, C arrays, .npy, IDX, CSV, LIBSVM.
+
+   Every format is one body that works on a badm_i_file: a reader or writer, a small buffer, and the error it ends with.
+   The public functions only choose where the bytes come from or go to. Nothing is trusted: sizes are checked for
+   overflow before they are used, memory follows what has really been read, never what a header claims, and there is no
+   recursion. What is loaded is staged in a buffer and copied to the model after the last check. On disk all is
+   little-endian (IDX: big), put together from bytes, so that the machine's own order does not matter.
+   ===================================================================================================================== */
+
+#if UINTPTR_MAX <= 0xFFFFu
+#define BADM_I_CHUNK 64u
+#else
+#define BADM_I_CHUNK 1024u
+#endif
+#define BADM_I_HEADER_LIMIT 16777216u       /* bytes of a safetensors header; the largest models have a tenth of that */
+#define BADM_I_FIRST_PIECE 1048576u         /* bytes taken for an array before any of it has arrived */
+
+/* A stream and where its errors go. As reader, chunk[at..have-1] is still to be given out; as writer,
+   chunk[0..have-1] is still to be written. */
+typedef struct badm_i_file {
+    badm_reader *reader;
+    badm_writer *writer;
+    badm_memory *memory;
+    const char *operation;          /* the public function */
+    const char *name;               /* last part of the path; "" without one */
+    const int *reason;              /* of a path: errno of a failed read or write, 0 if none; else NULL */
+    badm_error error;               /* the first error */
+    uint64_t bytes;                 /* moved so far */
+    size_t at, have;
+    int counting;                   /* writing only counts */
+    int ended;
+    unsigned char chunk[BADM_I_CHUNK];
+} badm_i_file;
+
+typedef void (*badm_i_file_body)(badm_i_file *f, void *argument);
+
+static void badm_i_file_init(badm_i_file *f, const char *operation, badm_memory *memory)
+{
+    memset(f, 0, sizeof *f);
+    f->operation = operation;
+    f->name = "";
+    f->memory = memory;
+}
+
+static size_t badm_i_append(char *out, size_t at, size_t room, const char *s, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n && at + 1 < room; i++) out[at++] = (unsigned char)s[i] < 32 ? '?' : s[i];
+    out[at] = 0;
+    return at;
+}
+
+/* Sets the stream's error, unless it has one. %n becomes the beginning of the sentence,
+   `digits.safetensors: tensor "fc1.weight": `, without the file where both do not fit. prefix and tensor (n bytes) make
+   the tensor's name; NULL tensor: none. */
+static int badm_i_file_fail(badm_i_file *f, badm_result code, const char *message, const char *prefix,
+                            const char *tensor, size_t n, uint64_t n0, uint64_t n1)
+{
+    static const char quote[] = "tensor \"", close[] = "\": ";
+    char name[BADM_ERROR_NAME];
+    size_t file = badm_i_length(f->name), at = 0, need = 1, p = tensor ? badm_i_length(prefix) : 0;
+    if (f->error.code != BADM_OK) return 0;
+    name[0] = 0;
+    if (tensor) need += sizeof quote - 1 + p + n + sizeof close - 1;
+    if (file && need + file + 2 <= sizeof name) {
+        at = badm_i_append(name, at, sizeof name, f->name, file);
+        at = badm_i_append(name, at, sizeof name, ": ", 2);
+    } else if (file && !tensor) {
+        at = badm_i_append(name, at, sizeof name - 2, f->name, file);
+        at = badm_i_append(name, at, sizeof name, ": ", 2);
+    }
+    if (tensor) {
+        if (sizeof name > 32) at = badm_i_append(name, at, sizeof name - 3, quote, sizeof quote - 1);
+        else at = badm_i_append(name, at, sizeof name - 3, "\"", 1);
+        at = badm_i_append(name, at, sizeof name - 3, prefix, p);
+        at = badm_i_append(name, at, sizeof name - 3, tensor, n);
+        badm_i_append(name, at, sizeof name, close, 3);
+    }
+    badm_i_error(&f->error, code, f->operation, message, name, (unsigned long)n0, (unsigned long)n1);
+    return 0;
+}
+
+static int badm_i_file_error(badm_i_file *f, badm_result code, const char *message, uint64_t n0, uint64_t n1)
+{
+    return badm_i_file_fail(f, code, message, NULL, NULL, 0, n0, n1);
+}
+
+static int badm_i_damaged(badm_i_file *f, const char *message, uint64_t n0, uint64_t n1)
+{
+    return badm_i_file_error(f, BADM_ERR_FORMAT, message, n0, n1);
+}
+
+static int badm_i_file_no_memory(badm_i_file *f, uint64_t bytes)
+{
+    return badm_i_file_error(f, BADM_ERR_MEMORY, BADM_I_TEXT("%nno memory for %0 bytes"), bytes, 0);
+}
+
+/* "no such file" and the like, where the system has said so. */
+static const char *badm_i_reason(const int *reason, const char *otherwise)
+{
+    (void)reason;
+#ifndef BADM_NO_STDIO
+    switch (reason ? *reason : 0) {
+#ifdef ENOENT
+    case ENOENT: return BADM_I_TEXT("%nno such file or folder");
+#endif
+#ifdef EACCES
+    case EACCES: return BADM_I_TEXT("%nno permission");
+#endif
+#ifdef EISDIR
+    case EISDIR: return BADM_I_TEXT("%nis a folder");
+#endif
+#ifdef ENOSPC
+    case ENOSPC: return BADM_I_TEXT("%nthe disk is full");
+#endif
+    default: break;
+    }
+#endif
+    return otherwise;
+}
+
+static int badm_i_read_broken(badm_i_file *f)
+{
+    return badm_i_file_error(f, BADM_ERR_FILE,
+                             badm_i_reason(f->reason, BADM_I_TEXT("%ncannot be read after byte %0")), f->bytes, 0);
+}
+
+/* Exactly n bytes, or an error. */
+static int badm_i_read(badm_i_file *f, void *buf, size_t n)
+{
+    size_t got;
+    if (!n) return 1;
+    got = f->reader->read(buf, n, f->reader->user);
+    if (got == n) { f->bytes += n; return 1; }
+    if (got > n || (f->reason && *f->reason)) return badm_i_read_broken(f);
+    return badm_i_damaged(f, BADM_I_TEXT("%nends early, after %0 bytes"), f->bytes + got, 0);
+}
+
+/* Nothing follows, or an error. */
+static int badm_i_read_end(badm_i_file *f)
+{
+    unsigned char more;
+    if (f->reader->read(&more, 1, f->reader->user))
+        return badm_i_damaged(f, BADM_I_TEXT("%ngoes on after byte %0, where it should end"), f->bytes, 0);
+    return f->reason && *f->reason ? badm_i_read_broken(f) : 1;
+}
+
+/* The next character of a text, -1 at its end. Every kind of line end is '\n'. */
+static int badm_i_read_byte(badm_i_file *f)
+{
+    if (f->at == f->have) {
+        if (f->ended) return -1;
+        f->at = 0;
+        f->have = f->reader->read(f->chunk, BADM_I_CHUNK, f->reader->user);
+        f->ended = f->have < BADM_I_CHUNK;
+        if (f->have > BADM_I_CHUNK || (f->reason && *f->reason)) { badm_i_read_broken(f); f->have = 0; f->ended = 1; }
+        if (!f->have) return -1;
+    }
+    f->bytes++;
+    return f->chunk[f->at++];
+}
+
+static int badm_i_read_char(badm_i_file *f)
+{
+    int c = badm_i_read_byte(f);
+    if (c != '\r') return c;
+    c = badm_i_read_byte(f);
+    if (c != '\n' && c >= 0) { f->at--; f->bytes--; }
+    return '\n';
+}
+
+static void badm_i_flush(badm_i_file *f)
+{
+    size_t n = f->have;
+    f->have = 0;
+    if (!n || f->error.code != BADM_OK) return;
+    if (f->writer->write(f->chunk, n, f->writer->user) != n)
+        badm_i_file_error(f, BADM_ERR_FILE,
+                          badm_i_reason(f->reason, BADM_I_TEXT("%ncannot be written after byte %0")), f->bytes - n, 0);
+}
+
+/* Writing goes on after an error without effect: the end of a body is the one place to look. */
+static void badm_i_write(badm_i_file *f, const void *p, size_t n)
+{
+    const unsigned char *from = (const unsigned char *)p;
+    f->bytes += n;
+    if (f->counting) return;
+    while (n) {
+        size_t k = BADM_I_CHUNK - f->have;
+        if (k > n) k = n;
+        memcpy(f->chunk + f->have, from, k);
+        f->have += k;
+        from += k;
+        n -= k;
+        if (f->have == BADM_I_CHUNK) badm_i_flush(f);
+    }
+}
+
+static void badm_i_write_text(badm_i_file *f, const char *s) { badm_i_write(f, s, badm_i_length(s)); }
+
+static void badm_i_write_number(badm_i_file *f, uint64_t v)
+{
+    char digits[20];
+    size_t n = sizeof digits;
+    do { digits[--n] = (char)('0' + (int)(v % 10)); v /= 10; } while (v);
+    badm_i_write(f, digits + n, sizeof digits - n);
+}
+
+static uint64_t badm_i_bytes_value(const unsigned char *p, size_t n, int big)
+{
+    uint64_t v = 0;
+    size_t i;
+    for (i = 0; i < n; i++) v = v << 8 | p[big ? i : n - 1 - i];
+    return v;
+}
+
+static void badm_i_write_words(badm_i_file *f, const void *words, size_t n)
+{
+    const unsigned char *from = (const unsigned char *)words;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        unsigned char b[4];
+        uint32_t v;
+        memcpy(&v, from + 4 * i, 4);
+        b[0] = (unsigned char)(v & 255u); b[1] = (unsigned char)(v >> 8 & 255u);
+        b[2] = (unsigned char)(v >> 16 & 255u); b[3] = (unsigned char)(v >> 24);
+        badm_i_write(f, b, 4);
+    }
+}
+
+static int badm_i_word_finite(uint32_t v) { return (v & 0x7f800000u) != 0x7f800000u; }
+
+/* The first of n floats that is not finite; n if all are. */
+static size_t badm_i_first_nonfinite(const void *values, size_t n)
+{
+    const unsigned char *from = (const unsigned char *)values;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t v;
+        memcpy(&v, from + 4 * i, 4);
+        if (!badm_i_word_finite(v)) return i;
+    }
+    return n;
+}
+
+/* a*b, or 0 with *overflow set. */
+static uint64_t badm_i_checked_product(uint64_t a, uint64_t b, int *overflow)
+{
+    if (b && a > UINT64_MAX / b) { *overflow = 1; return 0; }
+    return a * b;
+}
+
+/* An array that grows by doubling. */
+typedef struct badm_i_vec { unsigned char *data; size_t count, capacity, size; } badm_i_vec;
+
+static int badm_i_vec_reserve(badm_i_file *f, badm_i_vec *v, size_t capacity)
+{
+    unsigned char *p;
+    if (capacity <= v->capacity) return 1;
+    if (capacity > SIZE_MAX / v->size) return badm_i_file_no_memory(f, UINT64_MAX);
+    p = (unsigned char *)badm_i_alloc(f->memory, capacity * v->size);
+    if (!p) return badm_i_file_no_memory(f, (uint64_t)capacity * v->size);
+    if (v->data) {
+        memcpy(p, v->data, v->count * v->size);
+        badm_i_free(f->memory, v->data);
+    }
+    v->data = p;
+    v->capacity = capacity;
+    return 1;
+}
+
+static void *badm_i_vec_push(badm_i_file *f, badm_i_vec *v)
+{
+    size_t twice = v->capacity > SIZE_MAX / 2 ? SIZE_MAX : 2 * v->capacity;
+    if (v->count == v->capacity && !badm_i_vec_reserve(f, v, twice ? twice : 64)) return NULL;
+    return v->data + v->size * v->count++;
+}
+
+static void badm_i_vec_free(badm_i_file *f, badm_i_vec *v)
+{
+    if (v->data) badm_i_free(f->memory, v->data);
+    v->data = NULL;
+    v->count = v->capacity = 0;
+}
+
+/* n bytes claimed by a header: memory grows with what arrives. */
+static int badm_i_read_claimed(badm_i_file *f, badm_i_vec *v, uint64_t n)
+{
+    v->size = 1;
+    while (v->count < n) {
+        uint64_t left = n - v->count;
+        size_t piece;
+        if (v->count == v->capacity) {
+            uint64_t more = v->capacity ? (uint64_t)v->capacity : BADM_I_FIRST_PIECE;
+            if (more > left) more = left;
+            if (more > SIZE_MAX - v->capacity) return badm_i_file_no_memory(f, n);
+            if (!badm_i_vec_reserve(f, v, v->capacity + (size_t)more)) return 0;
+        }
+        piece = v->capacity - v->count;
+        if (!badm_i_read(f, v->data + v->count, piece)) return 0;
+        v->count += piece;
+    }
+    return 1;
+}
+
+/* ---- paths ---- */
+
+#ifndef BADM_NO_STDIO
+static const char *badm_i_last_part(const char *path)
+{
+    const char *p, *name = path;
+    for (p = path; *p; p++)
+        if ((*p == '/' || *p == '\\') && p[1]) name = p + 1;
+    return name;
+}
+
+typedef struct badm_i_stdio { FILE *file; int reason; } badm_i_stdio;
+
+static size_t badm_i_stdio_read(void *buf, size_t bytes, void *user)
+{
+    badm_i_stdio *s = (badm_i_stdio *)user;
+    size_t got;
+    errno = 0;
+    got = fread(buf, 1, bytes, s->file);
+    if (got < bytes && ferror(s->file)) s->reason = errno ? errno : -1;
+    return got;
+}
+
+static void badm_i_read_path(badm_i_file *f, const char *path, badm_i_file_body body, void *argument)
+{
+    badm_i_stdio s;
+    badm_reader r;
+    f->name = badm_i_last_part(path);
+    f->reason = &s.reason;
+    errno = 0;
+    s.file = fopen(path, "rb");
+    s.reason = errno;
+    if (!s.file) {
+        badm_i_file_error(f, BADM_ERR_FILE, badm_i_reason(f->reason, BADM_I_TEXT("%ncannot be opened")), 0, 0);
+        return;
+    }
+    s.reason = 0;
+    r.read = badm_i_stdio_read;
+    r.user = &s;
+    f->reader = &r;
+    body(f, argument);
+    fclose(s.file);
+    f->reader = NULL;
+    f->reason = NULL;
+}
+
+/* Where saving goes: a file of another name in the same folder, renamed at the end. What is no ordinary file (a pipe, a
+   terminal) is written directly: renaming would replace it. */
+#ifdef BADM_I_POSIX_FILES
+typedef struct badm_i_out { int file, reason, direct; } badm_i_out;
+
+static size_t badm_i_out_write(const void *buf, size_t bytes, void *user)
+{
+    badm_i_out *o = (badm_i_out *)user;
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t n = write(o->file, (const char *)buf + done, bytes - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) { o->reason = n ? errno : -1; break; }
+        done += (size_t)n;
+    }
+    return done;
+}
+
+static int badm_i_out_open(badm_i_out *o, const char *path, char *temporary, char *number)
+{
+    struct stat st;
+    mode_t mode = 0666;
+    int k;
+    o->direct = 0;
+    if (stat(path, &st) == 0) {
+        o->direct = !S_ISREG(st.st_mode);
+        mode = st.st_mode & 0777;
+    }
+    if (o->direct) o->file = open(path, O_WRONLY);
+    else for (k = 0, o->file = -1, errno = EEXIST; k < 1000 && o->file < 0 && errno == EEXIST; k++) {
+        number[0] = (char)('0' + k / 100); number[1] = (char)('0' + k / 10 % 10); number[2] = (char)('0' + k % 10);
+        o->file = open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    }
+    o->reason = o->file < 0 ? errno : 0;
+    return o->file >= 0;
+}
+
+/* A file system that cannot sync says EINVAL, which is no failure to write. */
+static int badm_i_out_close(badm_i_out *o, int sync)
+{
+    int ok = !sync || o->direct || fsync(o->file) == 0 || errno == EINVAL;
+    if (!ok) o->reason = errno;
+    if (close(o->file) != 0 && ok) { o->reason = errno; ok = 0; }
+    return ok;
+}
+#else
+typedef struct badm_i_out { FILE *file; int reason, direct; } badm_i_out;
+
+static size_t badm_i_out_write(const void *buf, size_t bytes, void *user)
+{
+    badm_i_out *o = (badm_i_out *)user;
+    size_t done;
+    errno = 0;
+    done = fwrite(buf, 1, bytes, o->file);
+    if (done < bytes) o->reason = errno ? errno : -1;
+    return done;
+}
+
+static int badm_i_out_open(badm_i_out *o, const char *path, char *temporary, char *number)
+{
+    (void)path; (void)number;
+    o->direct = 0;
+    errno = 0;
+    o->file = fopen(temporary, "wb");
+    o->reason = o->file ? 0 : errno;
+    return o->file != NULL;
+}
+
+static int badm_i_out_close(badm_i_out *o, int sync)
+{
+    int ok;
+    errno = 0;
+    ok = fflush(o->file) == 0;
+#ifdef _WIN32
+    if (ok && sync) ok = _commit(_fileno(o->file)) == 0;
+#else
+    (void)sync;
+#endif
+    if (fclose(o->file) != 0) ok = 0;
+    if (!ok) o->reason = errno ? errno : -1;
+    return ok;
+}
+#endif
+
+static int badm_i_rename(const char *from, const char *to)
+{
+#ifdef _WIN32
+    return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;
+#else
+    return rename(from, to) == 0;
+#endif
+}
+
+static void badm_i_write_path(badm_i_file *f, const char *path, badm_i_file_body body, void *argument)
+{
+    static const char suffix[] = ".tmp000";
+    size_t n = badm_i_length(path);
+    char *temporary;
+    badm_i_out o;
+    badm_writer w;
+    f->name = badm_i_last_part(path);
+    f->reason = &o.reason;
+    temporary = (char *)badm_i_alloc(f->memory, n + sizeof suffix);
+    if (!temporary) { badm_i_file_no_memory(f, n + sizeof suffix); return; }
+    memcpy(temporary, path, n);
+    memcpy(temporary + n, suffix, sizeof suffix);
+    if (badm_i_out_open(&o, path, temporary, temporary + n + 4)) {
+        w.write = badm_i_out_write;
+        w.user = &o;
+        f->writer = &w;
+        body(f, argument);
+        badm_i_flush(f);
+        if (!badm_i_out_close(&o, f->error.code == BADM_OK))
+            badm_i_file_error(f, BADM_ERR_FILE, badm_i_reason(f->reason, BADM_I_TEXT("%ncannot be written")), 0, 0);
+        if (!o.direct && f->error.code == BADM_OK && !badm_i_rename(temporary, path)) {
+            o.reason = errno;
+            badm_i_file_error(f, BADM_ERR_FILE, badm_i_reason(f->reason, BADM_I_TEXT("%ncannot be replaced")), 0, 0);
+        }
+        if (!o.direct && f->error.code != BADM_OK) remove(temporary);
+        f->writer = NULL;
+    } else badm_i_file_error(f, BADM_ERR_FILE, badm_i_reason(f->reason, BADM_I_TEXT("%ncannot be created")), 0, 0);
+    badm_i_free(f->memory, temporary);
+    f->reason = NULL;
+}
+#else
+static void badm_i_read_path(badm_i_file *f, const char *path, badm_i_file_body body, void *argument)
+{
+    (void)path; (void)body; (void)argument;
+    badm_i_file_error(f, BADM_ERR_BUILD, BADM_I_TEXT("BADM_NO_STDIO leaves file names out: use a reader"), 0, 0);
+}
+
+static void badm_i_write_path(badm_i_file *f, const char *path, badm_i_file_body body, void *argument)
+{
+    (void)path; (void)body; (void)argument;
+    badm_i_file_error(f, BADM_ERR_BUILD, BADM_I_TEXT("BADM_NO_STDIO leaves file names out: use a writer"), 0, 0);
+}
+#endif
+
+static void badm_i_read_from(badm_i_file *f, badm_reader *r, badm_i_file_body body, void *argument)
+{
+    f->reader = r;
+    body(f, argument);
+}
+
+static void badm_i_write_to(badm_i_file *f, badm_writer *w, badm_i_file_body body, void *argument)
+{
+    f->writer = w;
+    body(f, argument);
+    badm_i_flush(f);
+}
+
+/* ---- numbers: 64-bit integers alone, so that no locale and no floating-point state matters ---- */
+
+/* The bits of the float nearest to m 2^e, ties to even; infinity when there is none. The highest bit of m is set
+   (m = 0: zero); its lowest stands for all that was cut off. */
+static uint32_t badm_i_float_nearest(uint64_t m, int e)
+{
+    int exponent = e + 63, shift = 40;
+    uint64_t q, rest, half;
+    if (!m) return 0;
+    if (exponent > 127) return 0x7f800000u;
+    if (exponent < -126) shift += -126 - exponent;
+    if (shift > 64) return 0;
+    q = shift == 64 ? 0 : m >> shift;
+    rest = shift == 64 ? m : m & (((uint64_t)1 << shift) - 1);
+    half = (uint64_t)1 << (shift - 1);
+    if (rest > half || (rest == half && (q & 1))) q++;
+    if (exponent >= -126) q += (uint64_t)(exponent + 126) << 23;    /* the highest bit adds one, and so does a carry */
+    return (uint32_t)q;
+}
+
+static void badm_i_normalise(uint64_t *m, int *e)
+{
+    while (!(*m >> 63)) { *m <<= 1; --*e; }
+}
+
+static void badm_i_times_ten(uint64_t *m, int *e)
+{
+    uint64_t cut = *m & 15;
+    *m = (*m >> 4) * 10;
+    *e += 4;
+    badm_i_normalise(m, e);
+    if (cut) *m |= 1;
+}
+
+static void badm_i_over_ten(uint64_t *m, int *e)
+{
+    uint64_t cut = *m % 10;
+    *m /= 10;
+    badm_i_normalise(m, e);
+    if (cut) *m |= 1;
+}
+
+typedef enum badm_i_number { BADM_I_NUMBER, BADM_I_NO_NUMBER, BADM_I_NOT_FINITE, BADM_I_TOO_LARGE } badm_i_number;
+
+static int badm_i_is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* s[0..n-1] as a decimal number: sign, digits with at most one point, exponent. The nearest float, but for one case in
+   some hundred million, which is its neighbour. */
+static badm_i_number badm_i_parse_float(const char *s, size_t n, float *out)
+{
+    size_t i = 0, digits = 0;
+    uint64_t m = 0;
+    uint32_t bits, sign = 0;
+    int ten = 0, point = 0, e = 0;
+    if (i < n && (s[i] == '+' || s[i] == '-')) sign = s[i++] == '-' ? 0x80000000u : 0;
+    if (n - i >= 3) {
+        char a = (char)(s[i] | 32), b = (char)(s[i + 1] | 32), c = (char)(s[i + 2] | 32);
+        if ((a == 'n' && b == 'a' && c == 'n') || (a == 'i' && b == 'n' && c == 'f')) return BADM_I_NOT_FINITE;
+    }
+    for (; i < n && (badm_i_is_digit(s[i]) || (s[i] == '.' && !point)); i++) {
+        if (s[i] == '.') { point = 1; continue; }
+        digits++;
+        if (m < UINT64_MAX / 10 - 1) { m = m * 10 + (uint64_t)(s[i] - '0'); ten -= point; }
+        else { m |= s[i] != '0'; ten += !point; }
+    }
+    if (!digits) return BADM_I_NO_NUMBER;
+    if (i < n && (s[i] == 'e' || s[i] == 'E')) {
+        int minus = 0, x = 0;
+        i++;
+        if (i < n && (s[i] == '+' || s[i] == '-')) minus = s[i++] == '-';
+        if (i == n) return BADM_I_NO_NUMBER;
+        for (; i < n && badm_i_is_digit(s[i]); i++)
+            if (x < 10000) x = x * 10 + (s[i] - '0');
+        ten += minus ? -x : x;
+    }
+    if (i < n) return BADM_I_NO_NUMBER;
+    if (m && ten > 60) return BADM_I_TOO_LARGE;
+    if (ten < -100) m = 0;
+    if (m) badm_i_normalise(&m, &e);
+    for (; m && ten > 0; ten--) badm_i_times_ten(&m, &e);
+    for (; m && ten < 0; ten++) badm_i_over_ten(&m, &e);
+    bits = badm_i_float_nearest(m, e);
+    if (!badm_i_word_finite(bits)) return BADM_I_TOO_LARGE;
+    bits |= sign;
+    memcpy(out, &bits, 4);
+    return BADM_I_NUMBER;
+}
+
+/* The float as C source with as many of 9 digits as it needs: reading it gives the same bits. */
+static void badm_i_write_float(badm_i_file *f, uint32_t bits)
+{
+    uint64_t m = bits & 0x7fffffu, value;
+    int e = (int)(bits >> 23 & 255u), k = 8, digit;
+    char text[9];
+    if (bits >> 31) badm_i_write_text(f, "-");
+    if (e) m |= 0x800000u;
+    else e = 1;
+    if (!m) { badm_i_write_text(f, "0.0f"); return; }
+    e -= 150;
+    badm_i_normalise(&m, &e);
+    for (;;) {                                      /* until the integer part has 9 digits */
+        value = e + 63 > 29 || e + 63 < 0 ? 0 : m >> -e;
+        if (e + 63 > 29 || value >= 1000000000u) { badm_i_over_ten(&m, &e); k++; }
+        else if (value < 100000000u) { badm_i_times_ten(&m, &e); k--; }
+        else break;
+    }
+    value += m >> (-e - 1) & 1;
+    if (value == 1000000000u) { value /= 10; k++; }
+    for (digit = 9; digit-- > 0; value /= 10) text[digit] = (char)('0' + (int)(value % 10));
+    for (digit = 9; digit > 1 && text[digit - 1] == '0'; digit--) continue;
+    badm_i_write(f, text, 1);
+    if (digit > 1) { badm_i_write_text(f, "."); badm_i_write(f, text + 1, (size_t)digit - 1); }
+    badm_i_write_text(f, k < 0 ? "e-" : "e");
+    badm_i_write_number(f, (uint64_t)(k < 0 ? -k : k));
+    badm_i_write_text(f, "f");
+}
+
+/* The float nearest to a float64 given by its bits; 0 when it is finite but no float is near. */
+static int badm_i_float_of_double(uint64_t bits, uint32_t *out)
+{
+    uint64_t m = bits & 0xfffffffffffffu;
+    uint32_t sign = (uint32_t)(bits >> 32) & 0x80000000u;
+    int e = (int)(bits >> 52 & 2047u);
+    if (e == 2047) {
+        *out = sign | 0x7f800000u | (m ? 0x400000u : 0);
+        return 1;
+    }
+    if (!e) m = 0;                                  /* below 1e-307: no float is nearer than 0 */
+    else { m = (m | (uint64_t)1 << 52) << 11; e -= 1086; }
+    *out = badm_i_float_nearest(m, e);
+    if (!badm_i_word_finite(*out)) return 0;
+    *out |= sign;
+    return 1;
+}
+
+/* ---- safetensors ---- */
+
+/* One tensor of 4-byte numbers, as this program knows it. Its name in the file is prefix + name. */
+typedef struct badm_i_item {
+    char prefix[32];
+    const char *name;
+    badm_shape shape;
+    size_t count;               /* 0: nothing to save or load under this number */
+    const void *from;           /* saved from here */
+    void *to;                   /* loaded to here; NULL: cannot be */
+    int integer;                /* I32, else F32 */
+    int found;                  /* loading: it was in the file; */
+    size_t at;                  /* its place in the stage, counted in numbers */
+} badm_i_item;
+
+/* What a file holds: numbers 0..n-1 of it are asked for one after another. */
+typedef struct badm_i_source badm_i_source;
+struct badm_i_source {
+    badm_model *model;
+    size_t n;
+    void (*item)(badm_i_source *s, size_t i, badm_i_item *item);
+    /* A checkpoint compares its first item before it says anything about others. NULL: a model, which knows nothing
+       of "badm." tensors. */
+    int (*check)(badm_i_file *f, badm_i_source *s, const uint32_t *first);
+};
+
+static void badm_i_item_of_param(badm_param p, badm_i_item *item)
+{
+    memset(item, 0, sizeof *item);
+    item->name = badm_param_name(p);
+    item->shape = badm_param_shape(p);
+    item->count = badm_param_size(p);
+    item->from = badm_param_values(p);
+    item->to = badm_param_data(p);
+}
+
+static void badm_i_model_item(badm_i_source *s, size_t i, badm_i_item *item)
+{
+    badm_i_item_of_param(badm_param_at(s->model, i), item);
+}
+
+static void badm_i_model_source(badm_i_source *s, badm_model *m)
+{
+    s->model = m;
+    s->n = badm_param_count(m);
+    s->item = badm_i_model_item;
+    s->check = NULL;
+}
+
+static int badm_i_item_fail(badm_i_file *f, badm_result code, const char *message, const badm_i_item *item,
+                            uint64_t n0, uint64_t n1)
+{
+    return badm_i_file_fail(f, code, message, item->prefix, item->name, badm_i_length(item->name), n0, n1);
+}
+
+static void badm_i_write_json_text(badm_i_file *f, const char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c < 32) {
+            char escape[6];
+            memcpy(escape, "\\u00", 4);
+            escape[4] = hex[c >> 4]; escape[5] = hex[c & 15];
+            badm_i_write(f, escape, 6);
+        } else {
+            if (c == '"' || c == '\\') badm_i_write_text(f, "\\");
+            badm_i_write(f, s, 1);
+        }
+    }
+}
+
+static void badm_i_write_header(badm_i_file *f, badm_i_source *s)
+{
+    uint64_t begin = 0;
+    size_t i;
+    unsigned d;
+    badm_i_write_text(f, "{\"__metadata__\":{\"format\":\"pt\",\"badm_version\":\"" BADM_VERSION_STRING "\"}");
+    for (i = 0; i < s->n; i++) {
+        badm_i_item item;
+        s->item(s, i, &item);
+        if (!item.count) continue;
+        badm_i_write_text(f, ",\"");
+        badm_i_write_json_text(f, item.prefix);
+        badm_i_write_json_text(f, item.name);
+        badm_i_write_text(f, item.integer ? "\":{\"dtype\":\"I32\",\"shape\":[" : "\":{\"dtype\":\"F32\",\"shape\":[");
+        for (d = 0; d < item.shape.rank; d++) {
+            if (d) badm_i_write_text(f, ",");
+            badm_i_write_number(f, item.shape.dim[d]);
+        }
+        badm_i_write_text(f, "],\"data_offsets\":[");
+        badm_i_write_number(f, begin);
+        badm_i_write_text(f, ",");
+        begin += 4 * (uint64_t)item.count;
+        badm_i_write_number(f, begin);
+        badm_i_write_text(f, "]}");
+    }
+    badm_i_write_text(f, "}");
+}
+
+static void badm_i_safetensors_save(badm_i_file *f, void *argument)
+{
+    badm_i_source *s = (badm_i_source *)argument;
+    uint64_t length;
+    unsigned char b[8];
+    size_t i;
+    for (i = 0; i < s->n; i++) {
+        badm_i_item item;
+        size_t bad;
+        s->item(s, i, &item);
+        if (!item.count || item.integer) continue;
+        bad = badm_i_first_nonfinite(item.from, item.count);
+        if (bad < item.count) {
+            badm_i_item_fail(f, BADM_ERR_NONFINITE,
+                             BADM_I_TEXT("%nvalue %0 is infinite or not a number; nothing was saved"), &item, bad, 0);
+            return;
+        }
+    }
+    f->counting = 1;
+    badm_i_write_header(f, s);
+    length = (f->bytes + 8 + 63) / 64 * 64 - 8;
+    f->counting = 0;
+    f->bytes = 0;
+    for (i = 0; i < 8; i++) b[i] = (unsigned char)(length >> 8 * i & 255u);
+    badm_i_write(f, b, 8);
+    badm_i_write_header(f, s);
+    while (f->bytes < length + 8) badm_i_write_text(f, " ");
+    for (i = 0; i < s->n && f->error.code == BADM_OK; i++) {
+        badm_i_item item;
+        s->item(s, i, &item);
+        if (item.count) badm_i_write_words(f, item.from, item.count);
+    }
+}
+
+/* One tensor as the file's header describes it. */
+typedef struct badm_i_entry {
+    const char *name;           /* in the header; not ended by a 0 */
+    size_t length;
+    uint64_t shape[BADM_MAX_RANK], begin, end;
+    uint32_t rank;              /* may be more than BADM_MAX_RANK */
+    uint32_t bytes;             /* of one number */
+    char dtype[8];
+    badm_i_item *item;          /* NULL: read past */
+} badm_i_entry;
+
+typedef struct badm_i_json { badm_i_file *file; char *start, *at, *end; } badm_i_json;
+
+static int badm_i_json_fail(badm_i_json *j)
+{
+    return badm_i_damaged(j->file, BADM_I_TEXT("%nno safetensors header, or a damaged one (byte %0)"),
+                             8 + (uint64_t)(j->at - j->start), 0);
+}
+
+static void badm_i_json_blanks(badm_i_json *j)
+{
+    while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r')) j->at++;
+}
+
+/* Past blanks and c, if c is next. */
+static int badm_i_json_next(badm_i_json *j, char c)
+{
+    badm_i_json_blanks(j);
+    if (j->at == j->end || *j->at != c) return 0;
+    j->at++;
+    return 1;
+}
+
+static int badm_i_json_expect(badm_i_json *j, char c)
+{
+    return badm_i_json_next(j, c) || badm_i_json_fail(j);
+}
+
+static int badm_i_json_hex(badm_i_json *j, uint32_t *v)
+{
+    int i;
+    if (j->end - j->at < 4) return badm_i_json_fail(j);
+    for (*v = 0, i = 0; i < 4; i++, j->at++) {
+        char c = *j->at;
+        uint32_t digit = badm_i_is_digit(c) ? (uint32_t)(c - '0') :
+                         (c | 32) >= 'a' && (c | 32) <= 'f' ? (uint32_t)((c | 32) - 'a') + 10 : 16;
+        if (digit > 15) return badm_i_json_fail(j);
+        *v = *v << 4 | digit;
+    }
+    return 1;
+}
+
+/* A string, decoded to UTF-8 in place: no escape is shorter than what it stands for. */
+static int badm_i_json_string(badm_i_json *j, const char **s, size_t *n)
+{
+    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    char *out;
+    if (!badm_i_json_expect(j, '"')) return 0;
+    *s = out = j->at;
+    for (;;) {
+        char c;
+        size_t k;
+        uint32_t u, low;
+        if (j->at == j->end || (unsigned char)*j->at < 32) return badm_i_json_fail(j);
+        c = *j->at++;
+        if (c == '"') break;
+        if (c != '\\') { *out++ = c; continue; }
+        if (j->at == j->end) return badm_i_json_fail(j);
+        c = *j->at++;
+        if (c != 'u') {
+            for (k = 0; plain[k] && plain[k] != c; k++) continue;
+            if (!plain[k]) return badm_i_json_fail(j);
+            *out++ = meant[k];
+            continue;
+        }
+        if (!badm_i_json_hex(j, &u)) return 0;
+        if (u >= 0xd800u && u < 0xe000u) {          /* the first half of a pair, or nonsense */
+            if (u >= 0xdc00u || j->end - j->at < 2 || j->at[0] != '\\' || j->at[1] != 'u') return badm_i_json_fail(j);
+            j->at += 2;
+            if (!badm_i_json_hex(j, &low)) return 0;
+            if (low < 0xdc00u || low >= 0xe000u) return badm_i_json_fail(j);
+            u = 0x10000u + ((u - 0xd800u) << 10) + (low - 0xdc00u);
+        }
+        if (u < 0x80u) *out++ = (char)u;
+        else {
+            if (u < 0x800u) *out++ = (char)(0xc0u | u >> 6);
+            else {
+                if (u < 0x10000u) *out++ = (char)(0xe0u | u >> 12);
+                else { *out++ = (char)(0xf0u | u >> 18); *out++ = (char)(0x80u | (u >> 12 & 63u)); }
+                *out++ = (char)(0x80u | (u >> 6 & 63u));
+            }
+            *out++ = (char)(0x80u | (u & 63u));
+        }
+    }
+    *n = (size_t)(out - *s);
+    return 1;
+}
+
+static int badm_i_json_number(badm_i_json *j, uint64_t *v)
+{
+    const char *first;
+    badm_i_json_blanks(j);
+    first = j->at;
+    for (*v = 0; j->at < j->end && badm_i_is_digit(*j->at); j->at++) {
+        uint64_t digit = (uint64_t)(*j->at - '0');
+        if (*v > (UINT64_MAX - digit) / 10) return badm_i_json_fail(j);
+        *v = *v * 10 + digit;
+    }
+    return (j->at > first && (*first != '0' || j->at == first + 1)) || badm_i_json_fail(j);
+}
+
+static int badm_i_same_text(const char *s, size_t n, const char *text)
+{
+    return badm_i_length(text) == n && memcmp(s, text, n) == 0;
+}
+
+static int badm_i_entry_fail(badm_i_file *f, badm_result code, const char *message, const badm_i_entry *e,
+                             uint64_t n0, uint64_t n1)
+{
+    return badm_i_file_fail(f, code, message, "", e->name, e->length, n0, n1);
+}
+
+/* {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]} with its name read already. Unknown keys are refused, so
+   nothing nests. */
+static int badm_i_json_entry(badm_i_json *j, badm_i_entry *e)
+{
+    static const struct { char name[8]; uint32_t bytes; } dtypes[] = {
+        { "F32", 4 }, { "I32", 4 }, { "F64", 8 }, { "F16", 2 }, { "BF16", 2 }, { "I64", 8 }, { "I16", 2 }, { "I8", 1 },
+        { "U8", 1 }, { "BOOL", 1 }, { "U16", 2 }, { "U32", 4 }, { "U64", 8 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 } };
+    unsigned seen = 0;
+    int overflow = 0;
+    uint64_t v, size = 1;
+    size_t n, k;
+    const char *s;
+    if (!badm_i_json_expect(j, '{')) return 0;
+    do {
+        if (!badm_i_json_string(j, &s, &n) || !badm_i_json_expect(j, ':')) return 0;
+        if (badm_i_same_text(s, n, "dtype") && !(seen & 1)) {
+            seen |= 1;
+            if (!badm_i_json_string(j, &s, &n)) return 0;
+            for (k = 0; k < sizeof dtypes / sizeof dtypes[0] && !badm_i_same_text(s, n, dtypes[k].name); k++) continue;
+            if (k == sizeof dtypes / sizeof dtypes[0])
+                return badm_i_entry_fail(j->file, BADM_ERR_FORMAT, BADM_I_TEXT("%nunknown type of numbers"), e, 0, 0);
+            e->bytes = dtypes[k].bytes;
+            memcpy(e->dtype, dtypes[k].name, sizeof e->dtype);
+        } else if (badm_i_same_text(s, n, "shape") && !(seen & 2)) {
+            seen |= 2;
+            if (!badm_i_json_expect(j, '[')) return 0;
+            if (!badm_i_json_next(j, ']')) {
+                do {
+                    if (!badm_i_json_number(j, &v)) return 0;
+                    if (e->rank < BADM_MAX_RANK) e->shape[e->rank] = v;
+                    e->rank++;
+                    size = badm_i_checked_product(size, v, &overflow);
+                } while (badm_i_json_next(j, ','));
+                if (!badm_i_json_expect(j, ']')) return 0;
+            }
+        } else if (badm_i_same_text(s, n, "data_offsets") && !(seen & 4)) {
+            seen |= 4;
+            if (!badm_i_json_expect(j, '[') || !badm_i_json_number(j, &e->begin) || !badm_i_json_expect(j, ',') ||
+                !badm_i_json_number(j, &e->end) || !badm_i_json_expect(j, ']')) return 0;
+        } else return badm_i_json_fail(j);
+    } while (badm_i_json_next(j, ','));
+    if (seen != 7) return badm_i_json_fail(j);
+    size = badm_i_checked_product(size, e->bytes, &overflow);
+    if (overflow || e->begin > e->end || e->end - e->begin != size)
+        return badm_i_entry_fail(j->file, BADM_ERR_FORMAT, BADM_I_TEXT("%nits shape does not take bytes %0..%1"), e,
+                                 e->begin, e->end);
+    return badm_i_json_expect(j, '}');
+}
+
+static int badm_i_json_metadata(badm_i_json *j)
+{
+    const char *s;
+    size_t n;
+    if (!badm_i_json_expect(j, '{')) return 0;
+    if (badm_i_json_next(j, '}')) return 1;
+    do {
+        if (!badm_i_json_string(j, &s, &n) || !badm_i_json_expect(j, ':') || !badm_i_json_string(j, &s, &n)) return 0;
+    } while (badm_i_json_next(j, ','));
+    return badm_i_json_expect(j, '}');
+}
+
+/* The whole header into entries. */
+static int badm_i_json_header(badm_i_json *j, badm_i_vec *entries)
+{
+    int metadata = 0;
+    if (j->at == j->end || *j->at != '{') return badm_i_json_fail(j);
+    j->at++;
+    if (!badm_i_json_next(j, '}')) {
+        do {
+            badm_i_entry e;
+            memset(&e, 0, sizeof e);
+            if (!badm_i_json_string(j, &e.name, &e.length) || !badm_i_json_expect(j, ':')) return 0;
+            if (badm_i_same_text(e.name, e.length, "__metadata__")) {
+                if (metadata++) return badm_i_json_fail(j);
+                if (!badm_i_json_metadata(j)) return 0;
+            } else {
+                void *place;
+                if (!badm_i_json_entry(j, &e)) return 0;
+                place = badm_i_vec_push(j->file, entries);
+                if (!place) return 0;
+                memcpy(place, &e, sizeof e);
+            }
+        } while (badm_i_json_next(j, ','));
+        if (!badm_i_json_expect(j, '}')) return 0;
+    }
+    badm_i_json_blanks(j);
+    return j->at == j->end || badm_i_json_fail(j);
+}
+
+static int badm_i_by_name(const badm_i_entry *a, const badm_i_entry *b)
+{
+    int c = memcmp(a->name, b->name, a->length < b->length ? a->length : b->length);
+    return c ? c < 0 : a->length < b->length;
+}
+
+static int badm_i_by_place(const badm_i_entry *a, const badm_i_entry *b)
+{
+    return a->begin != b->begin ? a->begin < b->begin : a->end < b->end;
+}
+
+/* Heapsort: n log n whatever the file's order, and no recursion. */
+static void badm_i_sort(badm_i_entry *e, size_t n, int (*less)(const badm_i_entry *, const badm_i_entry *))
+{
+    size_t start = n / 2, end = n, i, child;
+    badm_i_entry x;
+    while (end > 1) {
+        if (start) x = e[--start];
+        else { x = e[--end]; e[end] = e[0]; }
+        for (i = start; (child = 2 * i + 1) < end; i = child) {
+            if (child + 1 < end && less(&e[child], &e[child + 1])) child++;
+            if (!less(&x, &e[child])) break;
+            e[i] = e[child];
+        }
+        e[i] = x;
+    }
+}
+
+/* The item of this name, looked for from *next on, where a file in the model's order has it. */
+static badm_i_item *badm_i_find_item(badm_i_item *items, size_t n, size_t *next, const char *name, size_t length)
+{
+    size_t i, k;
+    for (i = 0; i < n; i++) {
+        size_t p;
+        k = *next + i < n ? *next + i : *next + i - n;
+        p = badm_i_length(items[k].prefix);
+        if (length > p && memcmp(name, items[k].prefix, p) == 0 &&
+            badm_i_same_text(name + p, length - p, items[k].name)) {
+            *next = k + 1 < n ? k + 1 : 0;
+            return &items[k];
+        }
+    }
+    return NULL;
+}
+
+static int badm_i_same_shape_in_file(badm_i_file *f, const badm_i_entry *e, const badm_shape *shape)
+{
+    int same = e->rank == shape->rank, fits = e->rank <= BADM_MAX_RANK;
+    unsigned d;
+    for (d = 0; d < e->rank && d < BADM_MAX_RANK; d++) {
+        same = same && e->shape[d] == shape->dim[d];
+        fits = fits && e->shape[d] <= (badm_dim)-1;
+    }
+    if (same || f->error.code != BADM_OK) return same;
+    badm_i_entry_fail(f, BADM_ERR_MODEL, fits ? BADM_I_TEXT("%nis %a in the file, %b in the model")
+        : BADM_I_TEXT("%nhas another shape than the model's %b"), e, 0, 0);
+    for (d = 0; fits && d < e->rank; d++) f->error.a.dim[d] = (badm_dim)e->shape[d];
+    f->error.a.rank = (uint8_t)(fits ? e->rank : 0);
+    f->error.b = *shape;
+    return 0;
+}
+
+/* What the file has for this model: entries get their items. 0 with an error: damaged (BADM_ERR_FORMAT) or of
+   another model. */
+static int badm_i_match(badm_i_file *f, const badm_i_source *s, badm_i_entry *e, size_t entries, badm_i_item *items,
+                        size_t n)
+{
+    uint64_t at = 0;
+    size_t i, next = 0;
+    badm_i_sort(e, entries, badm_i_by_name);
+    for (i = 1; i < entries; i++)
+        if (e[i].length == e[i - 1].length && memcmp(e[i].name, e[i - 1].name, e[i].length) == 0)
+            return badm_i_entry_fail(f, BADM_ERR_FORMAT, BADM_I_TEXT("%nis there twice"), &e[i], 0, 0);
+    badm_i_sort(e, entries, badm_i_by_place);
+    for (i = 0; i < entries; at = e[i++].end)
+        if (e[i].begin != at)
+            return badm_i_entry_fail(f, BADM_ERR_FORMAT,
+                                     BADM_I_TEXT("%nbegins at byte %0, but the tensor before ends at %1"),
+                                     &e[i], e[i].begin, at);
+    for (i = 0; i < entries; i++) {     /* all of them: a checkpoint's settings are found whatever else is wrong */
+        badm_i_item *item = badm_i_find_item(items, n, &next, e[i].name, e[i].length);
+        if (!item) {
+            if (s->check)
+                badm_i_entry_fail(f, BADM_ERR_MODEL, BADM_I_TEXT("%nthe trainer has none of this name"), &e[i], 0, 0);
+            else if (e[i].length < 5 || memcmp(e[i].name, "badm.", 5) != 0)
+                badm_i_entry_fail(f, BADM_ERR_MODEL, BADM_I_TEXT("%nthe model has none of this name"), &e[i], 0, 0);
+            continue;
+        }
+        item->found = 1;
+        if (!badm_i_same_text(item->integer ? "I32" : "F32", 3, e[i].dtype)) {
+            badm_i_entry_fail(f, BADM_ERR_MODEL, item->integer ? BADM_I_TEXT("%nis not of type I32")
+                : BADM_I_TEXT("%nis not of type F32 (float32): convert it"), &e[i], 0, 0);
+            continue;
+        }
+        if (!badm_i_same_shape_in_file(f, &e[i], &item->shape)) continue;
+        e[i].item = item;
+    }
+    for (i = 0; i < n; i++)
+        if (!items[i].found) return badm_i_item_fail(f, BADM_ERR_MODEL, BADM_I_TEXT("%nis missing in the file"),
+                                                     &items[i], 0, 0);
+    return f->error.code == BADM_OK;
+}
+
+/* The data of one entry to its place in the stage. */
+static int badm_i_read_entry(badm_i_file *f, const badm_i_entry *e, unsigned char *stage)
+{
+    uint64_t left;
+    unsigned char *p;
+    size_t i;
+    if (!e->item) {
+        for (left = e->end - e->begin; left; ) {
+            size_t n = left < BADM_I_CHUNK ? (size_t)left : BADM_I_CHUNK;
+            if (!badm_i_read(f, f->chunk, n)) return 0;
+            left -= n;
+        }
+        return 1;
+    }
+    p = stage + 4 * e->item->at;
+    if (!badm_i_read(f, p, 4 * e->item->count)) return 0;
+    for (i = 0; i < e->item->count; i++) {
+        uint32_t v = (uint32_t)badm_i_bytes_value(p + 4 * i, 4, 0);
+        memcpy(p + 4 * i, &v, 4);
+    }
+    if (e->item->integer) return 1;
+    i = badm_i_first_nonfinite(p, e->item->count);
+    return i == e->item->count ||
+           badm_i_item_fail(f, BADM_ERR_NONFINITE, BADM_I_TEXT("%nvalue %0 is infinite or not a number"),
+                            e->item, i, 0);
+}
+
+static int badm_i_read_header(badm_i_file *f, badm_i_vec *header, badm_i_vec *entries)
+{
+    unsigned char b[8];
+    uint64_t length;
+    badm_i_json j;
+    if (!badm_i_read(f, b, 8)) return 0;
+    length = badm_i_bytes_value(b, 8, 0);
+    if (length < 2 || length > BADM_I_HEADER_LIMIT)
+        return badm_i_damaged(f, BADM_I_TEXT("%nno safetensors file: a header of %0 bytes"), length, 0);
+    if (!badm_i_read_claimed(f, header, length)) return 0;
+    j.file = f;
+    j.start = j.at = (char *)header->data;
+    j.end = j.start + header->count;
+    return badm_i_json_header(&j, entries);
+}
+
+static int badm_i_load_items(badm_i_file *f, badm_i_source *s, badm_i_vec *header, badm_i_vec *entries,
+                             badm_i_vec *items, badm_i_vec *stage)
+{
+    badm_i_item *item;
+    badm_i_entry *e;
+    size_t i, n = 0;
+    badm_error late;
+    for (i = 0; i < s->n; i++) {
+        badm_i_item one;
+        s->item(s, i, &one);
+        if (!one.count) continue;
+        if (!one.to) return badm_i_item_fail(f, BADM_ERR_STATE,
+                                             BADM_I_TEXT("%nis mapped to an array that cannot be written"), &one, 0, 0);
+        one.at = n;
+        if (one.count > SIZE_MAX - n) return badm_i_file_no_memory(f, UINT64_MAX);
+        n += one.count;
+        item = (badm_i_item *)badm_i_vec_push(f, items);
+        if (!item) return 0;
+        *item = one;
+    }
+    item = (badm_i_item *)(void *)items->data;
+    if (!badm_i_read_header(f, header, entries)) return 0;
+    e = (badm_i_entry *)(void *)entries->data;
+    badm_i_match(f, s, e, entries->count, item, items->count);
+    late = f->error;
+    if (late.code != BADM_OK) {
+        if (late.code != BADM_ERR_MODEL || !s->check) return 0;
+        for (i = 0; i < entries->count && e[i].item != item; i++) continue;
+        if (i == entries->count) return 0;
+    }
+    if (!badm_i_vec_reserve(f, stage, n ? n : 1)) return 0;
+    f->error.code = BADM_OK;
+    for (i = 0; i < entries->count; i++) {
+        if (!badm_i_read_entry(f, &e[i], stage->data)) return 0;
+        if (s->check && e[i].item == item) {
+            if (!s->check(f, s, (const uint32_t *)(const void *)stage->data)) return 0;
+            if (late.code != BADM_OK) { f->error = late; return 0; }
+        }
+    }
+    if (!badm_i_read_end(f)) return 0;
+    for (i = 0; i < items->count; i++) memcpy(item[i].to, stage->data + 4 * item[i].at, 4 * item[i].count);
+    return 1;
+}
+
+static void badm_i_safetensors_load(badm_i_file *f, void *argument)
+{
+    badm_i_vec header, entries, items, stage;
+    memset(&header, 0, sizeof header);
+    memset(&entries, 0, sizeof entries);
+    memset(&items, 0, sizeof items);
+    memset(&stage, 0, sizeof stage);
+    entries.size = sizeof(badm_i_entry);
+    items.size = sizeof(badm_i_item);
+    stage.size = 4;
+    badm_i_load_items(f, (badm_i_source *)argument, &header, &entries, &items, &stage);
+    badm_i_vec_free(f, &stage);
+    badm_i_vec_free(f, &items);
+    badm_i_vec_free(f, &entries);
+    badm_i_vec_free(f, &header);
+}
+
+BADM_API badm_result badm_save(badm_model *m, const char *path)
+{
+    badm_i_source s;
+    badm_i_file f;
+    BADM_I_ASSERT(m && path);
+    if (badm_model_result(m) != BADM_OK) return BADM_ERR_STATE;
+    badm_i_file_init(&f, BADM_I_TEXT("badm_save"), m->memory);
+    badm_i_model_source(&s, m);
+    badm_i_write_path(&f, path, badm_i_safetensors_save, &s);
+    return badm_i_model_report(m, &f.error);
+}
+
+BADM_API badm_result badm_save_to(badm_model *m, badm_writer *w)
+{
+    badm_i_source s;
+    badm_i_file f;
+    BADM_I_ASSERT(m && w);
+    if (badm_model_result(m) != BADM_OK) return BADM_ERR_STATE;
+    badm_i_file_init(&f, BADM_I_TEXT("badm_save_to"), m->memory);
+    badm_i_model_source(&s, m);
+    badm_i_write_to(&f, w, badm_i_safetensors_save, &s);
+    return badm_i_model_report(m, &f.error);
+}
+
+BADM_API badm_result badm_load(badm_model *m, const char *path)
+{
+    badm_i_source s;
+    badm_i_file f;
+    BADM_I_ASSERT(m && path);
+    if (badm_model_result(m) != BADM_OK) return BADM_ERR_STATE;
+    badm_i_file_init(&f, BADM_I_TEXT("badm_load"), m->memory);
+    badm_i_model_source(&s, m);
+    badm_i_read_path(&f, path, badm_i_safetensors_load, &s);
+    return badm_i_model_report(m, &f.error);
+}
+
+BADM_API badm_result badm_load_from(badm_model *m, badm_reader *r)
+{
+    badm_i_source s;
+    badm_i_file f;
+    BADM_I_ASSERT(m && r);
+    if (badm_model_result(m) != BADM_OK) return BADM_ERR_STATE;
+    badm_i_file_init(&f, BADM_I_TEXT("badm_load_from"), m->memory);
+    badm_i_model_source(&s, m);
+    badm_i_read_from(&f, r, badm_i_safetensors_load, &s);
+    return badm_i_model_report(m, &f.error);
+}
+
+/* ---- checkpoints: the model's tensors, and the trainer's as "badm.<vector>.<parameter>" of the parameter's shape, so
+        that the file does not know how vectors are padded. "badm.settings" comes first: what differs is said before
+        what is therefore missing. ---- */
+
+typedef struct badm_i_checkpoint {
+    badm_i_source source;           /* first: the callbacks cast to it and back */
+    badm_trainer *trainer;
+    uint32_t settings[BADM_I_SETTINGS], state[BADM_I_WORDS], loaded[BADM_I_WORDS];
+} badm_i_checkpoint;
+
+static void badm_i_checkpoint_item(badm_i_source *s, size_t i, badm_i_item *item)
+{
+    badm_i_checkpoint *c = (badm_i_checkpoint *)(void *)s;
+    size_t params = badm_param_count(s->model), offset;
+    badm_param p;
+    if (i < 2) {
+        memset(item, 0, sizeof *item);
+        memcpy(item->prefix, "badm.", 6);
+        item->name = i ? "state" : "settings";
+        item->integer = 1;
+        item->count = i ? BADM_I_WORDS : BADM_I_SETTINGS;
+        item->shape.rank = 1;
+        item->shape.dim[0] = (badm_dim)item->count;
+        item->from = i ? c->state : c->settings;
+        item->to = i ? c->loaded : c->settings;
+        return;
+    }
+    i -= 2;
+    p = badm_param_at(s->model, i % params);
+    badm_i_item_of_param(p, item);
+    if (i >= params) {
+        size_t vector = i / params - 1, n;
+        offset = badm_i_param_offset(p);
+        if (offset == (size_t)-1) { item->count = 0; return; }
+        memcpy(item->prefix, "badm.", 5);
+        badm_i_state_name(c->trainer, vector, item->prefix + 5);
+        n = badm_i_length(item->prefix);
+        memcpy(item->prefix + n, ".", 2);
+        item->to = badm_i_state_vector(c->trainer, vector) + offset;
+        item->from = item->to;
+    }
+}
+
+static int badm_i_checkpoint_check(badm_i_file *f, badm_i_source *s, const uint32_t *first)
+{
+    const badm_i_checkpoint *c = (const badm_i_checkpoint *)(const void *)s;
+    size_t i;
+    for (i = 0; i < BADM_I_SETTINGS; i++)
+        if (first[i] != c->settings[i]) {
+            badm_i_error(&f->error, BADM_ERR_MODEL, f->operation,
+                         BADM_I_TEXT("the checkpoint has %n %0, the trainer %1"),
+                         badm_i_setting_name(i), (unsigned long)first[i], (unsigned long)c->settings[i]);
+            return 0;
+        }
+    return 1;
+}
+
+static int badm_i_checkpoint_source(badm_i_checkpoint *c, badm_i_file *f, const char *operation, badm_trainer *tr)
+{
+    badm_i_file_init(f, operation, tr->memory);
+    if (tr->layout != tr->model->layout)
+        return badm_i_file_error(f, BADM_ERR_STATE,
+                                 BADM_I_TEXT("parameters were added, frozen or unfrozen after the trainer was made"), 0, 0);
+    memset(c, 0, sizeof *c);
+    c->trainer = tr;
+    c->source.model = tr->model;
+    c->source.n = 2 + badm_param_count(tr->model) * (1 + badm_i_state_vectors(tr));
+    c->source.item = badm_i_checkpoint_item;
+    c->source.check = badm_i_checkpoint_check;
+    badm_i_settings(tr, c->settings);
+    badm_i_state_get(tr, c->state);
+    return 1;
+}
+
+/* The model and the vectors have been copied to their places; the rest follows. */
+static badm_result badm_i_checkpoint_loaded(badm_i_checkpoint *c, const badm_i_file *f)
+{
+    if (f->error.code == BADM_OK) badm_i_state_set(c->trainer, c->loaded);
+    return badm_i_trainer_report(c->trainer, &f->error);
+}
+
+BADM_API badm_result badm_checkpoint_save(badm_trainer *tr, const char *path)
+{
+    badm_i_checkpoint c;
+    badm_i_file f;
+    BADM_I_ASSERT(tr && path);
+    if (!badm_i_checkpoint_source(&c, &f, BADM_I_TEXT("badm_checkpoint_save"), tr))
+        return badm_i_trainer_report(tr, &f.error);
+    badm_i_write_path(&f, path, badm_i_safetensors_save, &c.source);
+    return badm_i_trainer_report(tr, &f.error);
+}
+
+BADM_API badm_result badm_checkpoint_save_to(badm_trainer *tr, badm_writer *w)
+{
+    badm_i_checkpoint c;
+    badm_i_file f;
+    BADM_I_ASSERT(tr && w);
+    if (!badm_i_checkpoint_source(&c, &f, BADM_I_TEXT("badm_checkpoint_save_to"), tr))
+        return badm_i_trainer_report(tr, &f.error);
+    badm_i_write_to(&f, w, badm_i_safetensors_save, &c.source);
+    return badm_i_trainer_report(tr, &f.error);
+}
+
+BADM_API badm_result badm_checkpoint_load(badm_trainer *tr, const char *path)
+{
+    badm_i_checkpoint c;
+    badm_i_file f;
+    BADM_I_ASSERT(tr && path);
+    if (!badm_i_checkpoint_source(&c, &f, BADM_I_TEXT("badm_checkpoint_load"), tr))
+        return badm_i_trainer_report(tr, &f.error);
+    badm_i_read_path(&f, path, badm_i_safetensors_load, &c.source);
+    return badm_i_checkpoint_loaded(&c, &f);
+}
+
+BADM_API badm_result badm_checkpoint_load_from(badm_trainer *tr, badm_reader *r)
+{
+    badm_i_checkpoint c;
+    badm_i_file f;
+    BADM_I_ASSERT(tr && r);
+    if (!badm_i_checkpoint_source(&c, &f, BADM_I_TEXT("badm_checkpoint_load_from"), tr))
+        return badm_i_trainer_report(tr, &f.error);
+    badm_i_read_from(&f, r, badm_i_safetensors_load, &c.source);
+    return badm_i_checkpoint_loaded(&c, &f);
+}
+
+/* ---- weights as C source ---- */
+
+typedef struct badm_i_c_source { badm_model *model; const char *name; } badm_i_c_source;
+
+static int badm_i_is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+
+static void badm_i_c_save(badm_i_file *f, void *argument)
+{
+    const badm_i_c_source *c = (const badm_i_c_source *)argument;
+    size_t i, k, params = badm_param_count(c->model), column = 0;
+    const char *s;
+    for (s = c->name; badm_i_is_letter(*s) || (s > c->name && badm_i_is_digit(*s)); s++) continue;
+    if (*s || s == c->name) {
+        badm_i_error(&f->error, BADM_ERR_ARGUMENT, f->operation, BADM_I_TEXT("\"%n\" is no C identifier"),
+                     c->name, 0, 0);
+        return;
+    }
+    for (i = 0; i < params; i++) {
+        badm_i_item item;
+        badm_i_item_of_param(badm_param_at(c->model, i), &item);
+        k = badm_i_first_nonfinite(item.from, item.count);
+        if (k < item.count) {
+            badm_i_item_fail(f, BADM_ERR_NONFINITE,
+                             BADM_I_TEXT("%nvalue %0 is infinite or not a number; nothing was saved"), &item, k, 0);
+            return;
+        }
+    }
+    badm_i_write_text(f, "/* Weights for badm_model_map(), written by badm.h " BADM_VERSION_STRING ". */\nenum { ");
+    badm_i_write_text(f, c->name);
+    badm_i_write_text(f, "_count = ");
+    badm_i_write_number(f, badm_model_size(c->model));
+    badm_i_write_text(f, " };\nstatic const float ");
+    badm_i_write_text(f, c->name);
+    badm_i_write_text(f, "_weights[");
+    badm_i_write_number(f, badm_model_size(c->model));
+    badm_i_write_text(f, "] = {");
+    for (i = 0; i < params && f->error.code == BADM_OK; i++) {
+        badm_param p = badm_param_at(c->model, i);
+        const float *values = badm_param_values(p);
+        size_t n = badm_param_size(p);
+        for (k = 0; k < n; k++) {
+            uint32_t bits;
+            memcpy(&bits, values + k, 4);
+            badm_i_write_text(f, column++ % 8 ? " " : "\n    ");
+            badm_i_write_float(f, bits);
+            badm_i_write_text(f, ",");
+        }
+    }
+    badm_i_write_text(f, "\n};\n");
+}
+
+BADM_API badm_result badm_save_c(badm_model *m, const char *name, const char *path)
+{
+    badm_i_c_source c;
+    badm_i_file f;
+    BADM_I_ASSERT(m && name && path);
+    if (badm_model_result(m) != BADM_OK) return BADM_ERR_STATE;
+    badm_i_file_init(&f, BADM_I_TEXT("badm_save_c"), m->memory);
+    c.model = m;
+    c.name = name;
+    badm_i_write_path(&f, path, badm_i_c_save, &c);
+    return badm_i_model_report(m, &f.error);
+}
+
+BADM_API badm_result badm_save_c_to(badm_model *m, const char *name, badm_writer *w)
+{
+    badm_i_c_source c;
+    badm_i_file f;
+    BADM_I_ASSERT(m && name && w);
+    if (badm_model_result(m) != BADM_OK) return BADM_ERR_STATE;
+    badm_i_file_init(&f, BADM_I_TEXT("badm_save_c_to"), m->memory);
+    c.model = m;
+    c.name = name;
+    badm_i_write_to(&f, w, badm_i_c_save, &c);
+    return badm_i_model_report(m, &f.error);
+}
+
+/* ---- arrays of numbers from .npy and IDX ---- */
+
+/* An element as it is in the file: f float, i signed, u unsigned, of so many bytes. */
+typedef struct badm_i_element { char kind; uint8_t bytes, big; } badm_i_element;
+
+static badm_type badm_i_element_type(badm_i_element e)
+{
+    if (e.kind == 'f') return BADM_F32;
+    if (e.kind == 'u') return BADM_U8;
+    return e.bytes == 1 ? BADM_I8 : e.bytes == 2 ? BADM_I16 : BADM_I32;
+}
+
+/* One element into out; 0 when its value does not fit. */
+static int badm_i_convert(badm_i_element e, const unsigned char *p, unsigned char *out)
+{
+    uint64_t v = badm_i_bytes_value(p, e.bytes, e.big);
+    uint32_t v32 = (uint32_t)v;
+    uint16_t v16 = (uint16_t)v;
+    switch (e.bytes) {
+    case 1: *out = *p; return 1;
+    case 2: memcpy(out, &v16, 2); return 1;
+    case 8:
+        if (e.kind == 'f') { if (!badm_i_float_of_double(v, &v32)) return 0; }
+        else if (v + 0x80000000u > 0xffffffffu) return 0;
+        break;
+    default: break;
+    }
+    memcpy(out, &v32, 4);
+    return 1;
+}
+
+/* The rest of the file: the elements of an array whose shape is known, then nothing. */
+static void badm_i_read_elements(badm_i_file *f, badm_i_element e, badm_array *out)
+{
+    badm_i_vec v;
+    uint64_t count = 1, done = 0;
+    unsigned d;
+    int overflow = 0;
+    memset(&v, 0, sizeof v);
+    out->type = badm_i_element_type(e);
+    v.size = e.bytes < 4 ? e.bytes : 4;
+    for (d = 0; d < out->rank; d++) count = badm_i_checked_product(count, out->shape[d], &overflow);
+    if (overflow || count > SIZE_MAX / v.size) { badm_i_file_no_memory(f, UINT64_MAX); return; }
+    if (!count) badm_i_vec_reserve(f, &v, 1);       /* an empty array has an address too */
+    while (done < count && f->error.code == BADM_OK) {
+        size_t n = BADM_I_CHUNK / e.bytes, i;
+        if (count - done < n) n = (size_t)(count - done);
+        if (v.capacity - v.count < n) {
+            uint64_t more = v.capacity ? (uint64_t)v.capacity : BADM_I_FIRST_PIECE / v.size;
+            if (more > count - v.capacity) more = count - v.capacity;
+            if (!badm_i_vec_reserve(f, &v, v.capacity + (size_t)more)) break;
+        }
+        if (!badm_i_read(f, f->chunk, n * e.bytes)) break;
+        for (i = 0; i < n; i++, v.count++)
+            if (!badm_i_convert(e, f->chunk + i * e.bytes, v.data + v.count * v.size)) {
+                badm_i_damaged(f, e.kind == 'f' ? BADM_I_TEXT("%nvalue %0 does not fit in float32")
+                                                : BADM_I_TEXT("%nvalue %0 does not fit in int32"), v.count, 0);
+                break;
+            }
+        done += n;
+    }
+    if (f->error.code == BADM_OK) badm_i_read_end(f);
+    if (f->error.code != BADM_OK) { badm_i_vec_free(f, &v); return; }
+    out->data = v.data;
+}
+
+static void badm_i_array_start(badm_i_file *f, badm_array *out, const char *operation, badm_memory *mem)
+{
+    BADM_I_ASSERT(out);
+    memset(out, 0, sizeof *out);
+    out->memory = mem;
+    badm_i_file_init(f, operation, mem);
+}
+
+static badm_result badm_i_array_done(badm_i_file *f, badm_array *out, badm_error *err)
+{
+    if (err) *err = f->error;
+    if (f->error.code != BADM_OK) badm_array_free(out);
+    return f->error.code;
+}
+
+BADM_API void badm_array_free(badm_array *a)
+{
+    badm_memory *mem;
+    if (!a) return;
+    mem = a->memory;
+    if (a->data) badm_i_free(mem, a->data);
+    memset(a, 0, sizeof *a);
+    a->memory = mem;
+}
+
+/* The header is a Python dictionary of three known keys: {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } */
+typedef struct badm_i_python { const char *at, *end; } badm_i_python;
+
+static int badm_i_python_next(badm_i_python *p, const char *text)
+{
+    size_t n = badm_i_length(text);
+    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\t')) p->at++;
+    if ((size_t)(p->end - p->at) < n || memcmp(p->at, text, n) != 0) return 0;
+    p->at += n;
+    return 1;
+}
+
+static int badm_i_python_string(badm_i_python *p, const char **s, size_t *n)
+{
+    char quote;
+    if (!badm_i_python_next(p, "'") && !badm_i_python_next(p, "\"")) return 0;
+    quote = p->at[-1];
+    for (*s = p->at; p->at < p->end && *p->at != quote; p->at++) continue;
+    if (p->at == p->end) return 0;
+    *n = (size_t)(p->at++ - *s);
+    return 1;
+}
+
+/* 0: no tuple of at most 4 dimensions of 32 bits. */
+static int badm_i_python_shape(badm_i_python *p, badm_array *out)
+{
+    if (!badm_i_python_next(p, "(")) return 0;
+    while (!badm_i_python_next(p, ")")) {
+        uint64_t v = 0;
+        const char *first = p->at;                  /* blanks are behind it now */
+        for (; p->at < p->end && badm_i_is_digit(*p->at) && v <= 0xffffffffu; p->at++)
+            v = v * 10 + (uint64_t)(*p->at - '0');
+        if (p->at == first || v > 0xffffffffu || out->rank == BADM_MAX_RANK) return 0;
+        out->shape[out->rank++] = (uint32_t)v;
+        if (badm_i_python_next(p, ",")) continue;
+        if (out->rank == 1 || !badm_i_python_next(p, ")")) return 0;      /* (3) is no tuple, (3,) is */
+        break;
+    }
+    return 1;
+}
+
+static int badm_i_npy_header(badm_i_file *f, const char *text, size_t n, badm_array *out, badm_i_element *e)
+{
+    badm_i_python p;
+    const char *s;
+    size_t length;
+    unsigned seen = 0;
+    p.at = text;
+    p.end = text + n;
+    if (!badm_i_python_next(&p, "{")) goto damaged;
+    while (!badm_i_python_next(&p, "}")) {
+        if (!badm_i_python_string(&p, &s, &length) || !badm_i_python_next(&p, ":")) goto damaged;
+        if (badm_i_same_text(s, length, "descr") && !(seen & 1)) {
+            seen |= 1;
+            if (!badm_i_python_string(&p, &s, &length))
+                return badm_i_damaged(f, BADM_I_TEXT("%nan array of records, not of numbers"), 0, 0);
+            e->big = (uint8_t)(length == 3 && s[0] == '>');
+            e->kind = length == 3 ? s[1] : 0;
+            e->bytes = (uint8_t)(length == 3 && badm_i_is_digit(s[2]) ? s[2] - '0' : 0);
+            if (!(length == 3 && (s[0] == '<' || s[0] == '>' || (s[0] == '|' && e->bytes == 1))) ||
+                !((e->kind == 'f' && (e->bytes == 4 || e->bytes == 8)) || (e->kind == 'u' && e->bytes == 1) ||
+                  (e->kind == 'i' && (e->bytes == 1 || e->bytes == 2 || e->bytes == 4 || e->bytes == 8))))
+                return badm_i_damaged(f, BADM_I_TEXT("%nnumbers of another type than f4 f8 u1 i1 i2 i4 i8"), 0, 0);
+        } else if (badm_i_same_text(s, length, "fortran_order") && !(seen & 2)) {
+            seen |= 2;
+            if (badm_i_python_next(&p, "True"))
+                return badm_i_damaged(f, BADM_I_TEXT("%nin Fortran order: save numpy.ascontiguousarray(x)"), 0, 0);
+            if (!badm_i_python_next(&p, "False")) goto damaged;
+        } else if (badm_i_same_text(s, length, "shape") && !(seen & 4)) {
+            seen |= 4;
+            if (!badm_i_python_shape(&p, out))
+                return badm_i_damaged(f, BADM_I_TEXT("%nits shape is not one of at most %0 dimensions"),
+                                      BADM_MAX_RANK, 0);
+        } else goto damaged;
+        if (badm_i_python_next(&p, ",")) continue;
+        if (!badm_i_python_next(&p, "}")) goto damaged;
+        break;
+    }
+    badm_i_python_next(&p, "");
+    if (seen == 7 && p.at == p.end) return 1;
+damaged:
+    return badm_i_damaged(f, BADM_I_TEXT("%ndamaged .npy header"), 0, 0);
+}
+
+static void badm_i_npy_read(badm_i_file *f, void *argument)
+{
+    badm_array *out = (badm_array *)argument;
+    badm_i_element e;
+    badm_i_vec header;
+    unsigned char b[10];
+    uint64_t length;
+    int ok;
+    if (!badm_i_read(f, b, 8)) return;
+    if (memcmp(b, "\x93NUMPY", 6) != 0) { badm_i_damaged(f, BADM_I_TEXT("%nno .npy file"), 0, 0); return; }
+    if (b[6] < 1 || b[6] > 3 || b[7]) {
+        badm_i_damaged(f, BADM_I_TEXT("%n.npy version %0.%1 is not known"), b[6], b[7]);
+        return;
+    }
+    if (!badm_i_read(f, b, b[6] == 1 ? 2 : 4)) return;
+    length = badm_i_bytes_value(b, f->bytes == 10 ? 2 : 4, 0);
+    if (length > 65536u) { badm_i_damaged(f, BADM_I_TEXT("%na .npy header of %0 bytes"), length, 0); return; }
+    memset(&header, 0, sizeof header);
+    memset(&e, 0, sizeof e);
+    ok = badm_i_read_claimed(f, &header, length) &&
+         badm_i_npy_header(f, (const char *)header.data, header.count, out, &e);
+    badm_i_vec_free(f, &header);
+    if (!ok) return;
+    if (!out->rank) out->shape[0] = 1;
+    badm_i_read_elements(f, e, out);
+}
+
+BADM_API badm_result badm_npy_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err)
+{
+    badm_i_file f;
+    BADM_I_ASSERT(path);
+    badm_i_array_start(&f, out, BADM_I_TEXT("badm_npy_load"), mem);
+    badm_i_read_path(&f, path, badm_i_npy_read, out);
+    return badm_i_array_done(&f, out, err);
+}
+
+BADM_API badm_result badm_npy_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err)
+{
+    badm_i_file f;
+    BADM_I_ASSERT(r);
+    badm_i_array_start(&f, out, BADM_I_TEXT("badm_npy_load_from"), mem);
+    badm_i_read_from(&f, r, badm_i_npy_read, out);
+    return badm_i_array_done(&f, out, err);
+}
+
+typedef struct badm_i_npy_source { const float *data; unsigned rank; const badm_dim *shape; } badm_i_npy_source;
+
+static void badm_i_write_npy_header(badm_i_file *f, const badm_i_npy_source *s)
+{
+    unsigned d;
+    badm_i_write_text(f, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
+    for (d = 0; d < s->rank; d++) {
+        if (d) badm_i_write_text(f, " ");
+        badm_i_write_number(f, s->shape[d]);
+        if (d + 1 < s->rank || s->rank == 1) badm_i_write_text(f, ",");
+    }
+    badm_i_write_text(f, "), }");
+}
+
+static void badm_i_npy_write(badm_i_file *f, void *argument)
+{
+    const badm_i_npy_source *s = (const badm_i_npy_source *)argument;
+    unsigned char b[10];
+    uint64_t count = 1, length;
+    unsigned d;
+    int overflow = 0;
+    if (s->rank > BADM_MAX_RANK) {
+        badm_i_file_error(f, BADM_ERR_ARGUMENT, BADM_I_TEXT("%n%0 dimensions; at most %1 are possible"),
+                          s->rank, BADM_MAX_RANK);
+        return;
+    }
+    for (d = 0; d < s->rank; d++) count = badm_i_checked_product(count, s->shape[d], &overflow);
+    if (overflow || count > SIZE_MAX / 4) {
+        badm_i_file_error(f, BADM_ERR_ARGUMENT, BADM_I_TEXT("%nthe shape's size overflows"), 0, 0);
+        return;
+    }
+    f->counting = 1;
+    badm_i_write_npy_header(f, s);
+    length = (10 + f->bytes + 1 + 63) / 64 * 64 - 10;
+    f->counting = 0;
+    f->bytes = 0;
+    memcpy(b, "\x93NUMPY\x01", 8);
+    b[8] = (unsigned char)(length & 255u);
+    b[9] = (unsigned char)(length >> 8);
+    badm_i_write(f, b, 10);
+    badm_i_write_npy_header(f, s);
+    while (f->bytes < 10 + length - 1) badm_i_write_text(f, " ");
+    badm_i_write_text(f, "\n");
+    badm_i_write_words(f, s->data, (size_t)count);
+}
+
+BADM_API badm_result badm_npy_save(const float *data, unsigned rank, const badm_dim *shape, const char *path,
+                                   badm_error *err)
+{
+    badm_i_npy_source s;
+    badm_i_file f;
+    BADM_I_ASSERT(data && path);
+    badm_i_file_init(&f, BADM_I_TEXT("badm_npy_save"), NULL);
+    s.data = data;
+    s.rank = rank;
+    s.shape = shape;
+    badm_i_write_path(&f, path, badm_i_npy_write, &s);
+    if (err) *err = f.error;
+    return f.error.code;
+}
+
+BADM_API badm_result badm_npy_save_to(const float *data, unsigned rank, const badm_dim *shape, badm_writer *w,
+                                      badm_error *err)
+{
+    badm_i_npy_source s;
+    badm_i_file f;
+    BADM_I_ASSERT(data && w);
+    badm_i_file_init(&f, BADM_I_TEXT("badm_npy_save_to"), NULL);
+    s.data = data;
+    s.rank = rank;
+    s.shape = shape;
+    badm_i_write_to(&f, w, badm_i_npy_write, &s);
+    if (err) *err = f.error;
+    return f.error.code;
+}
+
+static void badm_i_idx_read(badm_i_file *f, void *argument)
+{
+    static const struct { uint8_t code; char kind; uint8_t bytes; } types[] = {
+        { 0x08, 'u', 1 }, { 0x09, 'i', 1 }, { 0x0B, 'i', 2 }, { 0x0C, 'i', 4 }, { 0x0D, 'f', 4 }, { 0x0E, 'f', 8 } };
+    badm_array *out = (badm_array *)argument;
+    badm_i_element e;
+    unsigned char b[4];
+    size_t k;
+    unsigned d, rank;
+    if (!badm_i_read(f, b, 4)) return;
+    if (b[0] == 0x1f && b[1] == 0x8b) { badm_i_damaged(f, BADM_I_TEXT("%ngzipped: gunzip it first"), 0, 0); return; }
+    for (k = 0; k < sizeof types / sizeof types[0] && types[k].code != b[2]; k++) continue;
+    if (b[0] || b[1] || k == sizeof types / sizeof types[0]) {
+        badm_i_damaged(f, BADM_I_TEXT("%nno IDX file"), 0, 0);
+        return;
+    }
+    rank = b[3];
+    if (rank < 1 || rank > BADM_MAX_RANK) {
+        badm_i_damaged(f, BADM_I_TEXT("%n%0 dimensions; 1 to %1 are possible"), rank, BADM_MAX_RANK);
+        return;
+    }
+    for (d = 0; d < rank; d++) {
+        if (!badm_i_read(f, b, 4)) return;
+        out->shape[d] = (uint32_t)badm_i_bytes_value(b, 4, 1);
+    }
+    out->rank = (uint8_t)rank;
+    e.kind = types[k].kind;
+    e.bytes = types[k].bytes;
+    e.big = 1;
+    badm_i_read_elements(f, e, out);
+}
+
+BADM_API badm_result badm_idx_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err)
+{
+    badm_i_file f;
+    BADM_I_ASSERT(path);
+    badm_i_array_start(&f, out, BADM_I_TEXT("badm_idx_load"), mem);
+    badm_i_read_path(&f, path, badm_i_idx_read, out);
+    return badm_i_array_done(&f, out, err);
+}
+
+BADM_API badm_result badm_idx_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err)
+{
+    badm_i_file f;
+    BADM_I_ASSERT(r);
+    badm_i_array_start(&f, out, BADM_I_TEXT("badm_idx_load_from"), mem);
+    badm_i_read_from(&f, r, badm_i_idx_read, out);
+    return badm_i_array_done(&f, out, err);
+}
+
+/* ---- CSV and LIBSVM: one character ahead, one token at a time ---- */
+
+typedef struct badm_i_lines {
+    badm_i_file *file;
+    int next;                       /* the character after the token; -1 at the end */
+    uint64_t line;
+    size_t length;                  /* of the token; one too long to be a number is cut to the whole room */
+    char token[128];
+} badm_i_lines;
+
+static void badm_i_lines_start(badm_i_lines *t, badm_i_file *f)
+{
+    t->file = f;
+    t->line = 1;
+    t->length = 0;
+    t->next = badm_i_read_char(f);
+    if (t->next == 0xEF) {                          /* a byte order mark, as spreadsheets write it */
+        if (badm_i_read_byte(f) == 0xBB && badm_i_read_byte(f) == 0xBF) t->next = badm_i_read_char(f);
+        else t->next = '?';
+    }
+}
+
+static void badm_i_lines_blanks(badm_i_lines *t)
+{
+    while (t->next == ' ' || t->next == '\t') t->next = badm_i_read_char(t->file);
+}
+
+/* Up to a blank, a line end or one of two separators; then past blanks. */
+static void badm_i_lines_token(badm_i_lines *t, char a, char b)
+{
+    t->length = 0;
+    while (t->next >= 0 && t->next != ' ' && t->next != '\t' && t->next != '\n' && t->next != a && t->next != b) {
+        if (t->length < sizeof t->token) t->token[t->length++] = (char)t->next;
+        t->next = badm_i_read_char(t->file);
+    }
+    badm_i_lines_blanks(t);
+}
+
+static void badm_i_lines_skip_line(badm_i_lines *t)
+{
+    while (t->next >= 0 && t->next != '\n') t->next = badm_i_read_char(t->file);
+}
+
+/* Past the line end. */
+static void badm_i_lines_next_line(badm_i_lines *t)
+{
+    if (t->next == '\n') { t->next = badm_i_read_char(t->file); t->line++; }
+}
+
+static badm_i_number badm_i_lines_number(const badm_i_lines *t, float *out)
+{
+    return t->length == sizeof t->token ? BADM_I_NO_NUMBER : badm_i_parse_float(t->token, t->length, out);
+}
+
+static int badm_i_lines_fail(badm_i_lines *t, const char *message, uint64_t number)
+{
+    return badm_i_damaged(t->file, message, t->line, number);
+}
+
+/* The token as a number, or an error that names line and place. */
+static int badm_i_lines_float(badm_i_lines *t, float *out, uint64_t place)
+{
+    switch (badm_i_lines_number(t, out)) {
+    case BADM_I_NUMBER: return 1;
+    case BADM_I_NOT_FINITE:
+        return badm_i_file_error(t->file, BADM_ERR_NONFINITE,
+                                 BADM_I_TEXT("%nline %0: value %1 is infinite or not a number"), t->line, place);
+    case BADM_I_TOO_LARGE:
+        return badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: value %1 does not fit in float32"), place);
+    default: return badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: value %1 is no number"), place);
+    }
+}
+
+static int badm_i_push_float(badm_i_file *f, badm_i_vec *v, float value)
+{
+    float *p = (float *)badm_i_vec_push(f, v);
+    if (p) *p = value;
+    return p != NULL;
+}
+
+/* One line of numbers; the first token is read already. */
+static int badm_i_csv_row(badm_i_lines *t, badm_i_vec *values, int *separator, uint64_t *columns)
+{
+    float value = 0;
+    for (*columns = 0; ; badm_i_lines_token(t, ',', ';')) {
+        ++*columns;
+        if (!badm_i_lines_float(t, &value, *columns) || !badm_i_push_float(t->file, values, value)) return 0;
+        if (t->next == ',' || t->next == ';') {
+            if (*separator && *separator != t->next)
+                return badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: both , and ; between numbers: decimal commas?"), 0);
+            *separator = t->next;
+            t->next = badm_i_read_char(t->file);
+            badm_i_lines_blanks(t);
+        } else if (t->next < 0 || t->next == '\n') return 1;
+    }
+}
+
+static void badm_i_csv_read(badm_i_file *f, void *argument)
+{
+    badm_array *out = (badm_array *)argument;
+    badm_i_lines t;
+    badm_i_vec values;
+    uint64_t rows = 0, columns = 0, n;
+    int separator = 0, first = 1;
+    float ignored;
+    memset(&values, 0, sizeof values);
+    values.size = sizeof(float);
+    for (badm_i_lines_start(&t, f); t.next >= 0; badm_i_lines_next_line(&t)) {
+        badm_i_lines_blanks(&t);
+        if (t.next < 0 || t.next == '\n') continue;
+        badm_i_lines_token(&t, ',', ';');
+        if (first && badm_i_lines_number(&t, &ignored) == BADM_I_NO_NUMBER) {
+            first = 0;
+            badm_i_lines_skip_line(&t);
+            continue;
+        }
+        first = 0;
+        if (!badm_i_csv_row(&t, &values, &separator, &n)) break;
+        if (!rows) columns = n;
+        if (n != columns) badm_i_lines_fail(&t, BADM_I_TEXT("%nline %0: %1 numbers, unlike the rows before"), n);
+        if (++rows > 0xffffffffu || n > 0xffffffffu)
+            badm_i_lines_fail(&t, BADM_I_TEXT("%nline %0: too many numbers"), 0);
+        if (f->error.code != BADM_OK) break;
+    }
+    if (!rows) badm_i_damaged(f, BADM_I_TEXT("%nthere are no numbers in it"), 0, 0);
+    if (f->error.code != BADM_OK) { badm_i_vec_free(f, &values); return; }
+    out->data = values.data;
+    out->type = BADM_F32;
+    out->rank = 2;
+    out->shape[0] = (uint32_t)rows;
+    out->shape[1] = (uint32_t)columns;
+}
+
+BADM_API badm_result badm_csv_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err)
+{
+    badm_i_file f;
+    BADM_I_ASSERT(path);
+    badm_i_array_start(&f, out, BADM_I_TEXT("badm_csv_load"), mem);
+    badm_i_read_path(&f, path, badm_i_csv_read, out);
+    return badm_i_array_done(&f, out, err);
+}
+
+BADM_API badm_result badm_csv_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err)
+{
+    badm_i_file f;
+    BADM_I_ASSERT(r);
+    badm_i_array_start(&f, out, BADM_I_TEXT("badm_csv_load_from"), mem);
+    badm_i_read_from(&f, r, badm_i_csv_read, out);
+    return badm_i_array_done(&f, out, err);
+}
+
+typedef struct badm_i_libsvm { badm_array *x, *y; uint32_t features; } badm_i_libsvm;
+typedef struct badm_i_sparse { uint32_t row, index; float value; } badm_i_sparse;
+
+/* One line after its label: index:value ... */
+static int badm_i_libsvm_row(badm_i_lines *t, badm_i_vec *sparse, uint32_t row, uint32_t features, uint32_t *largest)
+{
+    uint64_t place;
+    for (place = 1; t->next >= 0 && t->next != '\n' && t->next != '#'; place++) {
+        badm_i_sparse *s;
+        float value = 0;
+        uint64_t index = 0;
+        size_t i;
+        badm_i_lines_token(t, ':', '#');
+        for (i = 0; i < t->length && badm_i_is_digit(t->token[i]) && index <= 0xffffffffu; i++)
+            index = index * 10 + (uint64_t)(t->token[i] - '0');
+        if (!i || i < t->length || t->next != ':')
+            return badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: feature %1 is not of the form index:value"), place);
+        if (index < 1 || index > (features ? features : 0xffffffffu))
+            return badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: index %1 is out of range (the first is 1)"), index);
+        t->next = badm_i_read_char(t->file);
+        badm_i_lines_token(t, ':', '#');
+        if (!badm_i_lines_float(t, &value, place)) return 0;
+        s = (badm_i_sparse *)badm_i_vec_push(t->file, sparse);
+        if (!s) return 0;
+        s->row = row;
+        s->index = (uint32_t)index;
+        s->value = value;
+        if (index > *largest) *largest = (uint32_t)index;
+    }
+    if (t->next == '#') badm_i_lines_skip_line(t);
+    return 1;
+}
+
+static void badm_i_libsvm_rows(badm_i_lines *t, badm_i_vec *sparse, badm_i_vec *labels, uint32_t features,
+                               uint32_t *largest)
+{
+    float label = 0;
+    for (; t->next >= 0; badm_i_lines_next_line(t)) {
+        badm_i_lines_blanks(t);
+        if (t->next == '#') badm_i_lines_skip_line(t);
+        if (t->next < 0 || t->next == '\n') continue;
+        badm_i_lines_token(t, ':', '#');
+        if (t->next == ':') {
+            badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: no label before the first index:value"), 0);
+            return;
+        }
+        if (labels->count >= 0xffffffffu) { badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: too many rows"), 0); return; }
+        if (!badm_i_lines_float(t, &label, 0) ||
+            !badm_i_libsvm_row(t, sparse, (uint32_t)labels->count, features, largest) ||
+            !badm_i_push_float(t->file, labels, label)) return;
+    }
+}
+
+static void badm_i_libsvm_read(badm_i_file *f, void *argument)
+{
+    const badm_i_libsvm *out = (const badm_i_libsvm *)argument;
+    badm_i_lines t;
+    badm_i_vec sparse, labels, dense;
+    const badm_i_sparse *s;
+    uint32_t largest = 0;
+    uint64_t size, columns;
+    size_t i;
+    int overflow = 0;
+    memset(&sparse, 0, sizeof sparse);
+    memset(&labels, 0, sizeof labels);
+    memset(&dense, 0, sizeof dense);
+    sparse.size = sizeof(badm_i_sparse);
+    labels.size = dense.size = sizeof(float);
+    badm_i_lines_start(&t, f);
+    badm_i_libsvm_rows(&t, &sparse, &labels, out->features, &largest);
+    columns = out->features ? out->features : largest;
+    size = badm_i_checked_product(labels.count, columns, &overflow);
+    if (!size) badm_i_damaged(f, BADM_I_TEXT("%nthere are no numbers in it"), 0, 0);
+    if (overflow || size > SIZE_MAX / sizeof(float)) badm_i_file_no_memory(f, UINT64_MAX);
+    /* One large index in a small file must not take all memory. Who gives the number of features asks for what it takes. */
+    if (!out->features && size > 4194304u && (size - 4194304u) / 4096u > sparse.count)
+        badm_i_damaged(f, BADM_I_TEXT("%n%0 rows of %1 features, nearly all zero: if they are right, give their number"),
+                       labels.count, columns);
+    if (f->error.code == BADM_OK && badm_i_vec_reserve(f, &dense, (size_t)size)) {
+        float *x = (float *)(void *)dense.data;
+        memset(x, 0, (size_t)size * sizeof(float));
+        s = (const badm_i_sparse *)(const void *)sparse.data;
+        for (i = 0; i < sparse.count; i++) x[(size_t)s[i].row * (size_t)columns + (s[i].index - 1)] = s[i].value;
+    }
+    badm_i_vec_free(f, &sparse);
+    if (f->error.code != BADM_OK) { badm_i_vec_free(f, &labels); return; }
+    out->x->data = dense.data;
+    out->x->type = out->y->type = BADM_F32;
+    out->x->rank = 2;
+    out->x->shape[0] = (uint32_t)labels.count;
+    out->x->shape[1] = (uint32_t)columns;
+    out->y->data = labels.data;
+    out->y->rank = 1;
+    out->y->shape[0] = (uint32_t)labels.count;
+}
+
+BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t features, const char *path, badm_memory *mem,
+                             badm_error *err)
+{
+    badm_i_libsvm out;
+    badm_i_file f;
+    BADM_I_ASSERT(path);
+    badm_i_array_start(&f, x, BADM_I_TEXT("badm_libsvm_load"), mem);
+    badm_i_array_start(&f, y, BADM_I_TEXT("badm_libsvm_load"), mem);
+    out.x = x;
+    out.y = y;
+    out.features = features;
+    badm_i_read_path(&f, path, badm_i_libsvm_read, &out);
+    return badm_i_array_done(&f, x, err);
+}
+
+BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem,
+                                  badm_error *err)
+{
+    badm_i_libsvm out;
+    badm_i_file f;
+    BADM_I_ASSERT(r);
+    badm_i_array_start(&f, x, BADM_I_TEXT("badm_libsvm_load_from"), mem);
+    badm_i_array_start(&f, y, BADM_I_TEXT("badm_libsvm_load_from"), mem);
+    out.x = x;
+    out.y = y;
+    out.features = features;
+    badm_i_read_from(&f, r, badm_i_libsvm_read, &out);
+    return badm_i_array_done(&f, x, err);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#if defined(__clang__)
+#ifdef BADM_I_CLANG_ATTRIBUTE
+#pragma clang attribute pop
+#endif
+#pragma STDC FP_CONTRACT DEFAULT
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+
+#undef BADM_I_ALIGN
+#undef BADM_I_ASSERT
+#undef BADM_I_BINARY
+#undef BADM_I_BLOCK
+#undef BADM_I_CHUNK
+#undef BADM_I_CLANG_ATTRIBUTE
+#undef BADM_I_ELEMENTWISE
+#undef BADM_I_ELEMENTWISE_WITH
+#undef BADM_I_FILLED
+#undef BADM_I_FIRST_PIECE
+#undef BADM_I_FPU_DEFAULT
+#undef BADM_I_FREE
+#undef BADM_I_FUSED
+#undef BADM_I_HASH
+#undef BADM_I_HEAD
+#undef BADM_I_HEADER_LIMIT
+#undef BADM_I_INFINITY
+#undef BADM_I_KERNEL_SET
+#undef BADM_I_LANES
+#undef BADM_I_MALLOC
+#undef BADM_I_METHOD
+#undef BADM_I_MICRO
+#undef BADM_I_MULTIPLY_ADD
+#undef BADM_I_MUON
+#undef BADM_I_NADAM
+#undef BADM_I_NAME_LIMIT
+#undef BADM_I_NAN
+#undef BADM_I_NONE
+#undef BADM_I_NUMBERS
+#undef BADM_I_O3
+#undef BADM_I_PACK_TERMS
+#undef BADM_I_PAD
+#undef BADM_I_PARTIALS
+#undef BADM_I_POSIX_FILES
+#undef BADM_I_RANGE
+#undef BADM_I_RECORDS
+#undef BADM_I_ROWS_OF
+#undef BADM_I_RUN
+#undef BADM_I_SENTENCE
+#undef BADM_I_SERIAL
+#undef BADM_I_SETTINGS
+#undef BADM_I_TEXT
+#undef BADM_I_THREAD_CALL
+#undef BADM_I_TOTAL
+#undef BADM_I_UNDEF_LEAN
+#undef BADM_I_UNFUSED
+#undef BADM_I_VECTORS
+#undef BADM_I_WINDOW
+#undef BADM_I_WORDS
+#undef BADM_I_X86
+
+#endif /* BADM_IMPLEMENTATION */
+
+/* =====================================================================================================================
+   CHANGELOG (in full: CHANGELOG.md)
+
+   0.1.0  2026-11-20  first version: tensors, autodiff, workers, BADM in all its forms, ten baselines, files
+
+   LICENCE
+
+   This file is available under either of two licences: choose whichever you prefer.
+
+   ------------------------------------------------------------------------------
+   ALTERNATIVE A - MIT License
+
+   Copyright (c) 2026 badm.h contributors
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of
+   this software and associated documentation files (the "Software"), to deal in
+   the Software without restriction, including without limitation the rights to
+   use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+   of the Software, and to permit persons to whom the Software is furnished to do
+   so, subject to the following conditions:
+
+   The above copyright notice and this permission notice shall be included in all
+   copies or substantial portions of the Software.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+   IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+   FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+   AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+   LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+   SOFTWARE.
+
+   ------------------------------------------------------------------------------
+   ALTERNATIVE B - Public Domain (www.unlicense.org)
+
+   This is free and unencumbered software released into the public domain.
+
+   Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+   software, either in source code form or as a compiled binary, for any purpose,
+   commercial or non-commercial, and by any means.
+
+   In jurisdictions that recognize copyright laws, the author or authors of this
+   software dedicate any and all copyright interest in the software to the public
+   domain. We make this dedication for the benefit of the public at large and to
+   the detriment of our heirs and successors. We intend this dedication to be an
+   overt act of relinquishment in perpetuity of all present and future rights to
+   this software under copyright law.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+   IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+   FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+   AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+   ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+   WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+   ===================================================================================================================== */
