@@ -375,7 +375,7 @@ struct badm_tensor {
     badm_tensor *previous;          /* recorded before this one */
     float *data, *grad;
     badm_dim shape[BADM_MAX_RANK];
-    uint8_t rank, inputs, wants_grad, kind;
+    uint8_t rank, inputs, wants_grad;
 };
 
 /* Integers: labels [n], tokens [n,length]. */
@@ -641,7 +641,8 @@ typedef struct badm_report {
     uint32_t samples;               /* in this step */
     float loss;                     /* mean over the step's (first) batch, before the update */
     float accuracy;                 /* share of hits cross_entropy saw; -1 if none */
-    float grad_norm;                /* of the mean gradient, before clipping */
+    float grad_norm;                /* of the mean gradient, before clipping; of this machine's where allreduce need not carry it (per slot,
+                                       no diagonal tensor, no clipping) */
     float clip_factor;              /* 1: not clipped */
     float primal_residual;          /* sqrt(sum alpha_s |w_s - w|_Q^2) (BADM; orthogonal tensors count with Q = I) */
     float dual_residual;            /* sigma |w' - w|_Q */
@@ -661,7 +662,8 @@ typedef struct badm_progress { uint32_t epoch, sample, samples; badm_report last
 typedef int (*badm_progress_fn)(const badm_progress *p, void *user);
 BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, badm_progress_fn progress, void *user);
 
-/* Without training: mean loss and accuracy of samples 0..n-1 by loss (NULL: the trainer's), on the workers. BADM_ERR_ARGUMENT: n = 0. */
+/* Without training: mean loss and accuracy of samples 0..n-1 by loss (NULL: the trainer's) over user's data (NULL: the trainer's),
+   on the workers. BADM_ERR_ARGUMENT: n = 0. */
 typedef struct badm_score { float loss, accuracy; uint32_t samples; } badm_score;
 BADM_API badm_result badm_evaluate(badm_trainer *tr, badm_loss_fn loss, void *user, uint32_t n, badm_score *out);
 
@@ -706,7 +708,7 @@ typedef struct badm_gradient_check { float worst, analytic, numeric; badm_param 
 BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor, float eps, badm_gradient_check *out);
 
 /* Compiled with BADM_SELF_TEST: trains a little, checks gradients, bits and mathematics on this target; needs 48 KB from mem. Returns 0 or the number of the
-   check that failed. */
+   check that failed; without that macro BADM_ERR_BUILD. */
 BADM_API int badm_self_test(badm_memory *mem);
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -1258,7 +1260,7 @@ BADM_API float badm_log1pf(float x)
 BADM_API float badm_tanhf(float x)
 {
     float a = badm_i_abs(x), z, y;
-    if (badm_i_is_nan(x)) return x;
+    if (badm_i_is_nan(x) || a < 2e-4f) return x;        /* x^3/3 is below half a unit in the last place */
     if (a < 0.625f) {
         z = x * x;
         y = -5.70498872745e-3f;
@@ -1275,7 +1277,8 @@ BADM_API float badm_tanhf(float x)
 BADM_API float badm_sigmoidf(float x)
 {
     float e = badm_expf(-badm_i_abs(x));
-    return x < 0 ? e / (1.0f + e) : 1.0f / (1.0f + e);
+    if (x >= 0) return 1.0f / (1.0f + e);
+    return e < 0.5f ? e - e * (e / (1.0f + e)) : e / (1.0f + e);       /* the former rounds less where e is small */
 }
 
 BADM_API float badm_erff(float x)
@@ -1306,18 +1309,37 @@ BADM_API float badm_erff(float x)
     return x < 0 ? -y : y;
 }
 
-/* Accurate for |x| <= 8192, where three parts of pi/2 reduce exactly enough; beyond, the argument is taken modulo 2^13 first. */
+/* x/(pi/2) for a finite x >= 1/2 with the bits u: the nearest whole number modulo 4, and what is left of x. Of 2/pi only 96 bits
+   matter: those before them add whole turns, those behind vanish (Payne and Hanek 1983). */
+static float badm_i_quarter_turns(uint32_t u, uint32_t *quadrant)
+{
+    static const uint32_t two_over_pi[8] = {
+        0, 0xA2F9836Eu, 0x4E441529u, 0xFC2757D1u, 0xF534DDC0u, 0xDB629599u, 0x3C439041u, 0xFE5163ABu };
+    uint32_t m = (u & 0x007FFFFFu) | 0x00800000u, first = (u >> 23) - 120u, shift = first & 31u, part[3], negative, i, zeros = 0;
+    uint64_t turn;                              /* x/(2 pi) modulo 1, times 2^64 */
+    float r;
+    for (i = 0; i < 3; i++) {
+        const uint32_t *w = two_over_pi + (first >> 5) + i;
+        part[i] = shift ? w[0] << shift | w[1] >> (32u - shift) : w[0];
+    }
+    turn = ((uint64_t)(m * part[0]) << 32) + (uint64_t)m * part[1] + ((uint64_t)m * part[2] >> 32);
+    *quadrant = (uint32_t)((turn + ((uint64_t)1 << 61)) >> 62);
+    turn -= (uint64_t)*quadrant << 62;
+    negative = (uint32_t)(turn >> 63);
+    if (negative) turn = 0u - turn;
+    if (turn == 0) return 0.0f;
+    while (!(turn >> 63)) { turn <<= 1; zeros++; }
+    r = (float)((turn >> 32) * 0xC90FDAA2u);    /* times pi 2^30 */
+    r *= badm_i_float((127u - 61u - zeros) << 23);
+    return negative ? -r : r;
+}
+
 BADM_API float badm_cosf(float x)
 {
-    float a = badm_i_abs(x), r, z, n;
-    int32_t q;
+    float r = badm_i_abs(x), z;
+    uint32_t q = 0;
     if (!badm_i_is_finite(x)) return BADM_I_NAN;
-    if (a > 8192.0f) a = a >= 1.0e9f ? 0.0f : a - (float)(int32_t)(a / 8192.0f) * 8192.0f;
-    q = (int32_t)(a * 0.636619772f + 0.5f);
-    n = (float)q;
-    r = a - n * 1.5703125f;
-    r = r - n * 4.837512969970703e-4f;
-    r = r - n * 7.549789948768648e-8f;
+    if (r > 0.785398163f) r = badm_i_quarter_turns(badm_i_bits(r), &q);
     z = r * r;
     if (q & 1) {
         r = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * r + r;
@@ -1733,10 +1755,11 @@ static void badm_i_panel(const unsigned *height, const badm_i_micro *kernel, siz
     }
 }
 
-/* c[m,n] += a[m,k] b[k,n], a and b by strides (so either may be transposed), c row-major. scratch: badm_i_gemm_scratch(set, k) bytes. */
-static void badm_i_gemm(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
-                        const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
-                        float *c, size_t c_row)
+/* c[m,n] += a[m,k] b[k,n], a and b by strides (so either may be transposed), c row-major. scratch: badm_i_gemm_scratch(set, k) bytes.
+   upper: what lies below the diagonal need not be right, and most of it is left out. */
+static void badm_i_gemm_part(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
+                             const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
+                             float *c, size_t c_row, int upper)
 {
     size_t done, j, half;
     float *edge = scratch, *packed;
@@ -1753,10 +1776,27 @@ static void badm_i_gemm(const badm_i_kernels *set, float *scratch, size_t m, siz
             width = n - j < lanes ? n - j : lanes;
             if (b_col == 1 && width == lanes && m <= 2u * set->height[0]) { panel = b_part; panel_term = b_term; }
             else { badm_i_pack(b_part, b_term, b_col, terms, width, lanes, packed); panel_term = lanes; }
-            badm_i_panel(set->height, lanes == half ? set->half : set->full, lanes, m, terms, a + done * a_term, a_row, a_term,
-                         panel, panel_term, c + j, c_row, width, edge);
+            badm_i_panel(set->height, lanes == half ? set->half : set->full, lanes, upper && j + width < m ? j + width : m, terms,
+                         a + done * a_term, a_row, a_term, panel, panel_term, c + j, c_row, width, edge);
         }
     }
+}
+
+static void badm_i_gemm(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
+                        const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
+                        float *c, size_t c_row)
+{
+    badm_i_gemm_part(set, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, c, c_row, 0);
+}
+
+/* c[n,n] = a[n,k] b[k,n], known to be symmetric: half the work. */
+static void badm_i_gemm_symmetric(const badm_i_kernels *set, float *scratch, size_t n, size_t k, const float *a, size_t a_row,
+                                  size_t a_term, const float *b, size_t b_term, size_t b_col, float *c)
+{
+    size_t i, j;
+    memset(c, 0, n * n * sizeof(float));
+    badm_i_gemm_part(set, scratch, n, n, k, a, a_row, a_term, b, b_term, b_col, c, n, 1);
+    for (i = 1; i < n; i++) for (j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
 }
 
 /* =====================================================================================================================
@@ -2349,7 +2389,7 @@ struct badm_tape {
 
 static badm_tensor *badm_i_empty(void)
 {
-    static const badm_tensor empty = { NULL, NULL, NULL, NULL, NULL, NULL, { 0, 0, 0, 0 }, 1, 0, 0, 0 };
+    static const badm_tensor empty = { NULL, NULL, NULL, NULL, NULL, NULL, { 0, 0, 0, 0 }, 1, 0, 0 };
     return (badm_tensor *)(uintptr_t)&empty;            /* never written: its size is 0 */
 }
 
@@ -2496,6 +2536,10 @@ static badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank
     y->op = op;
     y->rank = (uint8_t)rank;
     for (i = 0; i < rank; i++) y->shape[i] = shape[i];
+    if (badm_size(y) == 0) {
+        badm_fail(t, BADM_ERR_SHAPE, op ? op->name : BADM_I_TEXT("input"), BADM_I_TEXT("%a has no elements"), y, NULL, 0, 0);
+        return NULL;
+    }
     y->previous = t->last;
     t->last = y;
     return y;
@@ -2522,10 +2566,11 @@ static void badm_i_wants(badm_tape *t, badm_tensor *y)
 static badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
                                      badm_tensor *const *in, const void *args, size_t args_bytes, int view)
 {
-    badm_tensor *y = badm_i_tensor(t, op, rank, shape);
+    badm_tensor *y;
     unsigned i;
-    if (!y) return badm_i_empty();
     BADM_I_ASSERT(rank <= BADM_MAX_RANK && inputs <= BADM_MAX_INPUTS);
+    y = badm_i_tensor(t, op, rank, shape);
+    if (!y) return badm_i_empty();
     y->inputs = (uint8_t)inputs;
     y->in = (badm_tensor **)badm_i_arena(t, (inputs ? inputs : 1) * sizeof *in, sizeof(void *), 0);
     if (args_bytes) y->args = badm_i_arena(t, args_bytes, 8, 0);
@@ -3003,15 +3048,20 @@ BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *wei
 
 static size_t badm_i_last(const badm_tensor *x) { return x->rank ? x->shape[x->rank - 1] : 1; }
 
-/* log sum exp of a row, without overflow. */
-static float badm_i_log_sum_exp(const float *x, size_t n)
+/* log sum exp of a row is the sum of both numbers. Kept apart: where all logits are large, their sum would lose the digits
+   that x - most - rest still has. */
+typedef struct badm_i_lse { float most, rest; } badm_i_lse;
+
+static badm_i_lse badm_i_log_sum_exp(const float *x, size_t n)
 {
-    float most = x[0], sum = 0;
+    badm_i_lse l;
+    float sum = 0;
     size_t i;
-    for (i = 1; i < n; i++) if (x[i] > most) most = x[i];
-    if (!badm_i_is_finite(most)) return badm_i_is_nan(most) || most > 0 ? BADM_I_NAN : most;
-    for (i = 0; i < n; i++) sum += badm_expf(x[i] - most);
-    return most + badm_logf(sum);
+    l.most = x[0];
+    for (i = 1; i < n; i++) if (x[i] > l.most) l.most = x[i];
+    for (i = 0; i < n; i++) sum += badm_expf(x[i] - l.most);
+    l.rest = badm_logf(sum);
+    return l;
 }
 
 static void badm_i_softmax_forward(badm_tape *t, badm_tensor *y)
@@ -3052,8 +3102,8 @@ static void badm_i_log_softmax_forward(badm_tape *t, badm_tensor *y)
     float *out = badm_data(t, y);
     size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
     for (; rows > 0; rows--, x += n, out += n) {
-        float lse = badm_i_log_sum_exp(x, n);
-        for (i = 0; i < n; i++) out[i] = x[i] - lse;
+        badm_i_lse l = badm_i_log_sum_exp(x, n);
+        for (i = 0; i < n; i++) out[i] = (x[i] - l.most) - l.rest;
     }
 }
 
@@ -3081,7 +3131,7 @@ BADM_API badm_tensor *badm_log_softmax(badm_tape *t, badm_tensor *x)
 
 /* ---- cross entropy: mean over counted rows of logsumexp(x) - x[label]; dx = (softmax - onehot)/counted ---- */
 
-typedef struct badm_i_cross_entropy { const int32_t *label; float *lse; int32_t ignore; uint32_t counted; } badm_i_cross_entropy;
+typedef struct badm_i_cross_entropy { const int32_t *label; badm_i_lse *lse; int32_t ignore; uint32_t counted; } badm_i_cross_entropy;
 
 static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
 {
@@ -3103,7 +3153,7 @@ static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
         }
         for (j = 1; j < n; j++) if (x[j] > x[best]) best = j;
         c->lse[i] = badm_i_log_sum_exp(x, n);
-        badm_i_sum_add(&loss, c->lse[i] - x[c->label[i]]);
+        badm_i_sum_add(&loss, (c->lse[i].most - x[c->label[i]]) + c->lse[i].rest);
         hits += best == (size_t)c->label[i];
         c->counted++;
     }
@@ -3122,7 +3172,7 @@ static void badm_i_cross_entropy_backward(badm_tape *t, badm_tensor *y)
     each = badm_grad(t, y)[0] / (float)c->counted;
     for (i = 0; i < rows; i++, x += n, dx += n) {
         if (c->label[i] == c->ignore) continue;
-        for (j = 0; j < n; j++) dx[j] += each * badm_expf(x[j] - c->lse[i]);
+        for (j = 0; j < n; j++) dx[j] += each * badm_expf((x[j] - c->lse[i].most) - c->lse[i].rest);
         dx[c->label[i]] -= each;
     }
 }
@@ -3137,7 +3187,7 @@ BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logit
     memset(&c, 0, sizeof c);
     c.label = labels->data;
     c.ignore = ignore;
-    c.lse = BADM_I_NUMBERS(t, rows);
+    c.lse = (badm_i_lse *)badm_i_arena(t, badm_i_times(rows, sizeof *c.lse), BADM_I_ALIGN, 1);
     t->work += 20u * (uint64_t)badm_size(logits);
     return badm_record(t, &op, 0, NULL, 1, &logits, &c, sizeof c);
 }
@@ -3803,6 +3853,7 @@ struct badm_trainer {
     float **vector;                 /* the method's state, each of n floats */
     float **gradient;               /* a slot's own buffer, where slots have one */
     float *mean, *mean_square;
+    float *total;                   /* per slot: the aggregate, and behind it with allreduce the primal residual's square */
     uint32_t *index;
     badm_i_pool pool;
     badm_i_evaluation *evaluation;
@@ -3811,6 +3862,7 @@ struct badm_trainer {
     uint32_t count, active, local_step;
     badm_rates rates;
     float beta, clip_factor, correction1, correction2, mu, mu_next, share;
+    float spread;                   /* collapsed: sum alpha_s of the slots' `square`, over all machines */
     /* state that a checkpoint carries */
     uint64_t step;
     uint32_t epoch, position;
@@ -3829,6 +3881,7 @@ typedef struct badm_i_run {
     const float *w, *g;
     size_t o, n;
     float *d;
+    float *root;                    /* BADM: sqrt(q)/f of each element, for the dual residual; NULL without monitors */
     badm_metric metric;
     badm_i_partial *sums;
 } badm_i_run;
@@ -4129,7 +4182,7 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
 {
     float *m = tr->vector[0] + run->o, beta = tr->beta, length = badm_i_step_length(tr, run->param), f = run->param->scale;
     float *v = run->metric == BADM_DIAGONAL ? tr->vector[1] + run->o : NULL;
-    float moved[BADM_I_RUN], step[BADM_I_RUN];
+    float moved[BADM_I_RUN];
     size_t i;
     if (run->sums) {
         run->sums->against += badm_i_dot(run->g, m, run->n);
@@ -4146,13 +4199,10 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
         if (run->sums) {
             float root = v ? badm_sqrtf(q) : 1.0f;
             moved[i] = (after - before) / root * f;
-            step[i] = run->d[i] * root / f;
+            run->root[i] = root / f;
         }
     }
-    if (run->sums) {
-        run->sums->primal += badm_i_dot(moved, moved, run->n);
-        if (run->metric != BADM_ORTHOGONAL) run->sums->step_metric += badm_i_dot(step, step, run->n);
-    }
+    if (run->sums) run->sums->primal += badm_i_dot(moved, moved, run->n);
 }
 
 static const badm_method *badm_i_method_badm(void)
@@ -4267,8 +4317,9 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
     }
 }
 
-/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into slot 0's buffer, which is no longer needed there. */
-static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
+/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into tr->total. On one machine both at once; on several first the
+   aggregate of the new duals, for the exchange that may fail, then, without it, the duals. */
+static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int commit)
 {
     const badm_i_range *r = &tr->range[job];
     badm_i_partial *sums = tr->d.monitors ? &tr->partial[job] : NULL;
@@ -4276,7 +4327,6 @@ static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
     float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->param->scale;
     size_t i, e, n;
     uint32_t s;
-    (void)worker;
     for (i = 0; i < r->n; i += n) {
         float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN], norm[BADM_I_RUN];
         size_t o = r->param->gradient + r->start + i;
@@ -4287,27 +4337,35 @@ static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
             float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].alpha;
             if (tr->d.local_steps > 1) memcpy(d, tr->gradient[s] + o, n * sizeof(float));
             else badm_i_first_move(tr, s, r->param, o, n, q, d, moment);
-            if (tr->d.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
+            if (commit && tr->d.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
             for (e = 0; e < n; e++) {
+                float next = pi[e] + penalty * q[e] * d[e];
                 m[e] -= alpha * pi[e];
-                pi[e] += penalty * q[e] * d[e];
-                total[e] += alpha * (d[e] + pi[e] / (penalty * q[e]));
+                total[e] += alpha * (d[e] + next / (penalty * q[e]));
                 norm[e] = d[e] * badm_sqrtf(q[e]);
+                if (commit) pi[e] = next;
             }
-            if (sums) sums->primal += alpha * badm_i_dot(norm, norm, n);
+            if (sums && aggregate) sums->primal += alpha * badm_i_dot(norm, norm, n);
         }
-        memcpy(tr->gradient[0] + o, total, n * sizeof(float));
-        if (metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
-        if (sums) {
-            for (e = 0; e < n; e++) norm[e] = total[e] * badm_sqrtf(q[e]) / r->param->scale;
-            if (metric != BADM_ORTHOGONAL) sums->step_metric += badm_i_dot(norm, norm, n);
+        if (aggregate) memcpy(tr->total + o, total, n * sizeof(float));
+        if (commit && metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
+        if (sums && commit) {
             sums->against += badm_i_dot(tr->mean + o, m, n) * tr->clip_factor;
             sums->momentum += badm_i_dot(m, m, n);
         }
     }
 }
 
-static void badm_i_per_slot_delta(badm_trainer *tr, badm_i_run *run) { memcpy(run->d, tr->gradient[0] + run->o, run->n * sizeof(float)); }
+static void badm_i_job_aggregate(badm_trainer *tr, uint32_t worker, uint32_t job) { (void)worker; badm_i_move_slots(tr, job, 1, 0); }
+static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job) { (void)worker; badm_i_move_slots(tr, job, !tr->d.allreduce, 1); }
+
+static void badm_i_per_slot_delta(badm_trainer *tr, badm_i_run *run)
+{
+    size_t i;
+    memcpy(run->d, tr->total + run->o, run->n * sizeof(float));
+    for (i = 0; run->root && i < run->n; i++)
+        run->root[i] = (run->metric == BADM_DIAGONAL ? badm_sqrtf(badm_i_metric_of(tr, tr->vector[0][run->o + i])) : 1.0f) / run->param->scale;
+}
 
 /* ---- baselines, as torch.optim defines them ---- */
 
@@ -4427,11 +4485,10 @@ static size_t badm_i_orthogonal_bytes(const badm_i_kernels *set, size_t rows, si
         + badm_i_round_up(badm_i_gemm_scratch(set, c), BADM_I_ALIGN);
 }
 
-/* c[n,n] = a b, both [n,n]; symmetric factors commute here. */
+/* c[n,n] = a b: polynomials of one symmetric matrix, so they commute and the product is symmetric too. */
 static void badm_i_square_product(const badm_i_kernels *set, float *scratch, size_t n, const float *a, const float *b, float *c)
 {
-    memset(c, 0, n * n * sizeof(float));
-    badm_i_gemm(set, scratch, n, n, n, a, n, 1, b, n, 1, c, n);
+    badm_i_gemm_symmetric(set, scratch, n, n, a, n, 1, b, n, 1, c);
 }
 
 /* p = a I + b x + c x^2. */
@@ -4453,14 +4510,14 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz h
     size_t turned = rows > cols, r = turned ? cols : rows, c = turned ? rows : cols, n = rows * cols, i;
     size_t row = turned ? 1 : cols, col = turned ? cols : 1, square = badm_i_round_up(r * r, BADM_I_PAD);
     float *out = space, *a = out + badm_i_round_up(n, BADM_I_PAD), *p = a + square, *y = p + square, *w = y + square, *scratch = w + square;
-    float scale, *swap;
+    float scale, largest = 0, *swap;
     int step;
     if (how == BADM_NS_FIVE) {
-        scale = badm_sqrtf(badm_i_dot(u, u, n)) + 1e-7f;
+        scale = badm_sqrtf(badm_i_dot(u, u, n));
+        if (!(scale > 0)) return;                   /* u is zero */
         for (i = 0; i < n; i++) u[i] /= scale;
         for (step = 0; step < 5; step++) {
-            memset(a, 0, r * r * sizeof(float));
-            badm_i_gemm(set, scratch, r, r, c, u, row, col, u, col, row, a, r);
+            badm_i_gemm_symmetric(set, scratch, r, c, u, row, col, u, col, row, a);
             badm_i_quintic(set, scratch, r, a, five, p);
             memset(out, 0, n * sizeof(float));
             if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, p, r, 1, out, r);          /* (P x)^T = x^T P, P symmetric */
@@ -4469,23 +4526,25 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz h
         }
         return;
     }
-    memset(a, 0, r * r * sizeof(float));
-    badm_i_gemm(set, scratch, r, r, c, u, row, col, u, col, row, a, r);
+    for (i = 0; i < n; i++) if (badm_i_abs(u[i]) > largest) largest = badm_i_abs(u[i]);
+    if (!(largest > 0)) return;
+    for (i = 0; i < n; i++) u[i] /= largest;            /* the sum of fourth powers below must neither vanish nor overflow */
+    badm_i_gemm_symmetric(set, scratch, r, c, u, row, col, u, col, row, a);
     scale = 1.01f * badm_sqrtf(badm_i_dot(a, a, r * r));
-    if (!(scale > 0)) { memset(u, 0, n * sizeof(float)); return; }
     for (i = 0; i < r * r; i++) a[i] /= scale;
-    memset(y, 0, r * r * sizeof(float));
-    for (i = 0; i < r; i++) y[i * r + i] = 1.0f;
     for (step = 0; step < 3; step++) {
         badm_i_quintic(set, scratch, r, a, gram3[step], p);
-        badm_i_square_product(set, scratch, r, p, y, w);
-        swap = y; y = w; w = swap;
+        if (step == 0) memcpy(y, p, r * r * sizeof(float));
+        else {
+            badm_i_square_product(set, scratch, r, p, y, w);
+            swap = y; y = w; w = swap;
+        }
         if (step == 2) break;
         badm_i_square_product(set, scratch, r, p, a, w);
         badm_i_square_product(set, scratch, r, w, p, a);
     }
     memset(out, 0, n * sizeof(float));
-    if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, y, 1, r, out, r);
+    if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, y, r, 1, out, r);
     else badm_i_gemm(set, scratch, r, c, r, y, r, 1, u, c, 1, out, c);
     scale = 1.0f / badm_sqrtf(scale);
     for (i = 0; i < n; i++) u[i] = out[i] * scale;
@@ -4498,6 +4557,9 @@ static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
     if (tr->method->id == BADM_I_MUON) return r->shape.rank == 2;
     return tr->method->id == 0 && badm_i_metric(tr, r) == BADM_ORTHOGONAL;
 }
+
+/* w' - w for w' = (keep w + d) shrink, without the rounding of w'. */
+static float badm_i_change(float w, float d, float keep, float shrink) { return (keep * shrink - 1.0f) * w + d * shrink; }
 
 /* All of a range's runs through the method; an orthogonal tensor is one range, its direction gathered in the worker's arena. */
 static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
@@ -4516,7 +4578,8 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
     run.metric = orthogonal ? BADM_ORTHOGONAL : badm_i_metric(tr, p);
     run.sums = per_slot ? NULL : sums;
     for (i = 0; i < r->n; i += run.n) {
-        float d[BADM_I_RUN], g[BADM_I_RUN];
+        float d[BADM_I_RUN], g[BADM_I_RUN], root[BADM_I_RUN];
+        run.root = sums ? root : NULL;
         run.n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
         run.o = p->gradient + r->start + i;
         run.w = w + i;
@@ -4530,7 +4593,12 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
         if (orthogonal) continue;
         if (sums) {
             sums->weights += badm_i_dot(w + i, w + i, run.n);
-            sums->step += badm_i_dot(d, d, run.n);
+            for (e = 0; e < run.n; e++) g[e] = badm_i_change(w[i + e], d[e], keep, shrink);
+            sums->step += badm_i_dot(g, g, run.n);
+            if (tr->method->id == 0) {
+                for (e = 0; e < run.n; e++) g[e] *= root[e];
+                sums->step_metric += badm_i_dot(g, g, run.n);
+            }
         }
         for (e = 0; e < run.n; e++) w[i + e] = (w[i + e] * keep + d[e]) * shrink;
     }
@@ -4540,13 +4608,17 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
                          direction + badm_i_round_up(r->n, BADM_I_PAD));
     scale *= length;
     for (i = 0; i < r->n; i++) direction[i] *= scale;
+    if (sums) sums->weights += badm_i_dot(w, w, r->n);
+    for (i = 0; i < r->n; i++) {
+        float before = w[i];
+        w[i] = (before * keep + direction[i]) * shrink;
+        direction[i] = badm_i_change(before, direction[i], keep, shrink);
+    }
     if (sums) {
         float norm = badm_i_dot(direction, direction, r->n);
-        sums->weights += badm_i_dot(w, w, r->n);
         sums->step += norm;
         sums->step_metric += norm / (p->scale * p->scale);
     }
-    for (i = 0; i < r->n; i++) w[i] = (w[i] * keep + direction[i]) * shrink;
 }
 
 /* =====================================================================================================================
@@ -4608,13 +4680,9 @@ static float badm_i_total(const badm_trainer *tr, size_t column)
 static void badm_i_residuals(badm_trainer *tr, badm_report *out)
 {
     float sigma = tr->rates.sigma, sum = tr->rates.rho + sigma, primal = BADM_I_TOTAL(tr, primal);
+    if (tr->d.form == BADM_PER_SLOT && tr->d.allreduce) primal = tr->total[tr->n];
     if (tr->d.form == BADM_COLLAPSED) {
-        badm_i_sum spread = { 0, 0 };
-        float v;
-        uint32_t s;
-        for (s = 0; s < tr->active; s++) badm_i_sum_add(&spread, tr->slot[s].alpha * tr->slot[s].square);
-        badm_i_sum_add(&spread, -BADM_I_TOTAL(tr, gradient_metric));
-        v = badm_i_sum_value(&spread) * tr->clip_factor * tr->clip_factor;
+        float v = (tr->spread - BADM_I_TOTAL(tr, gradient_metric)) * tr->clip_factor * tr->clip_factor;
         if (!(v > 0)) v = 0;
         primal = primal / (sigma * sigma) + (v + tr->dispersion) / (sum * sum);
         tr->dispersion = tr->beta * tr->beta * tr->dispersion + (1.0f - tr->beta) * (1.0f - tr->beta) * v;
@@ -4841,7 +4909,7 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
     if (d->local_steps > 1 && badm_i_uses_metric(d, BADM_ORTHOGONAL)) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: the orthogonal metric allows 1"), d->local_steps, 0);
     if (d->local_steps > 1 && d->metric == BADM_SISA) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: SISA allows 1"), d->local_steps, 0);
     if (d->metric == BADM_SISA && d->form != BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("the SISA metric needs form = BADM_PER_SLOT"), 0, 0);
-    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
+    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_PLAIN) || badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
         return badm_i_refuse(e, BADM_I_TEXT("the SISA metric does not mix with others"), 0, 0);
     if (d->ridge > 0 && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
         return badm_i_refuse(e, BADM_I_TEXT("ridge needs the plain metric or SISA"), 0, 0);
@@ -4939,6 +5007,8 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
         float *g = own ? badm_i_carve_vector(c, tr) : NULL;
         if (c->base) gradients[i] = g;
     }
+    if (tr->d.form == BADM_PER_SLOT && tr->d.allreduce) tr->total = (float *)badm_i_carve(c, badm_i_plus(tr->n, 1), sizeof(float));
+    else if (c->base) tr->total = gradients[0];             /* no longer needed there when the aggregate is made */
     if (tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
     else if (c->base) tr->mean = gradients[0];              /* folded in place */
     if (tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
@@ -5256,25 +5326,28 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
 /* Loss, counts and success over slots and machines; sets alpha_s and tr->share = 1/all samples that counted. */
 static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *out)
 {
-    float all[5] = { 0, 0, 0, 0, 0 };           /* counted, loss times counted, hits, of, failures */
-    badm_i_sum loss = { 0, 0 };
+    float all[6] = { 0, 0, 0, 0, 0, 0 };        /* counted, loss times counted, hits, of, failures, square times counted */
+    badm_i_sum loss = { 0, 0 }, square = { 0, 0 };
     uint32_t s;
     badm_error other;
     for (s = 0; s < tr->active; s++) {
         const badm_i_slot *slot = &tr->slot[s];
         all[0] += (float)slot->count;
         badm_i_sum_add(&loss, badm_i_is_alone(tr) ? slot->loss : slot->loss * (float)slot->count);
+        badm_i_sum_add(&square, badm_i_is_alone(tr) ? slot->square : slot->square * (float)slot->count);
         all[2] += (float)slot->hits;
         all[3] += (float)slot->hits_of;
     }
     all[1] = badm_i_sum_value(&loss);
+    all[5] = badm_i_sum_value(&square);
     if (e->code) { memset(all, 0, sizeof all); all[4] = 1; }
-    if (badm_i_exchange(tr, all, 5, &other)) { if (!e->code) *e = other; return e->code; }
+    if (badm_i_exchange(tr, all, 6, &other)) { if (!e->code) *e = other; return e->code; }
     if (e->code) return e->code;
     if (all[4] > 0) return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
     tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
     for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
     out->loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
+    tr->spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
     out->accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
     if (!badm_i_is_finite(out->loss)) return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
     return BADM_OK;
@@ -5351,8 +5424,12 @@ again:
         }
         if (e->code) return e->code;
     }
+    if (per_slot && tr->d.allreduce) {
+        badm_i_parallel(tr, badm_i_job_aggregate, ranges, badm_i_little_update(tr));
+        tr->total[tr->n] = BADM_I_TOTAL(tr, primal);
+        if (badm_i_exchange(tr, tr->total, tr->n + 1, e)) return e->code;
+    }
     if (per_slot) badm_i_parallel(tr, badm_i_job_commit, ranges, badm_i_little_update(tr));
-    if (per_slot && badm_i_exchange(tr, tr->gradient[0], tr->n, e)) return e->code;
     badm_i_parallel(tr, badm_i_job_update, ranges, badm_i_little_update(tr));
     out->step = tr->step;
     out->epoch = tr->epoch;
@@ -5420,17 +5497,16 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
         r = badm_i_step_and_report(tr, tr->index, count, count < tr->slots ? count : tr->slots, &p.last);
         if (r) return r;
         tr->position += total < left ? total : left;
-        counted++;
-        badm_i_sum_add(&loss, p.last.loss);
-        badm_i_sum_add(&hits, p.last.accuracy);
+        counted += count;                   /* batches weigh as many samples as they have */
+        badm_i_sum_add(&loss, p.last.loss * (float)count);
+        badm_i_sum_add(&hits, p.last.accuracy * (float)count);
         p.epoch = tr->epoch;
         p.sample = tr->position;
         p.loss = badm_i_sum_value(&loss) / (float)counted;
         p.accuracy = p.last.accuracy < 0 ? -1.0f : badm_i_sum_value(&hits) / (float)counted;
         if (tr->position >= n) { tr->epoch++; tr->position = 0; }
         if (progress && progress(&p, user)) {
-            if (tr->position == 0) return BADM_OK;              /* it was the last step anyway */
-            badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_epoch"), BADM_I_TEXT("cancelled by the progress callback after %0 of %1 samples"), NULL, tr->position, n);
+            badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_epoch"), BADM_I_TEXT("cancelled by the progress callback after %0 of %1 samples"), NULL, p.sample, n);
             return badm_i_trainer_report(tr, &e);
         }
         if (tr->position == 0) break;
@@ -5506,7 +5582,7 @@ BADM_API badm_result badm_evaluate(badm_trainer *tr, badm_loss_fn loss, void *us
     memset(&v, 0, sizeof v);
     memset(out, 0, sizeof *out);
     v.graph = loss ? loss : tr->d.loss;
-    v.user = loss ? user : tr->d.user;
+    v.user = user ? user : tr->d.user;
     v.n = n;
     if (n == 0) {
         badm_i_error(&v.error, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_evaluate"), BADM_I_TEXT("there are no samples"), NULL, 0, 0);
@@ -5685,7 +5761,7 @@ static badm_result badm_i_check_loss(badm_tape *t, badm_model *m, badm_loss_fn l
 
 static badm_result badm_i_check_all(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, size_t per_tensor, float eps, float *grads, badm_gradient_check *out)
 {
-    float value, up, down;
+    float value, up = 0, down = 0;
     size_t i, j;
     badm_result r;
     memset(grads, 0, m->trainable * sizeof(float));
@@ -5830,6 +5906,10 @@ BADM_API int badm_self_test(badm_memory *mem)
     badm_i_self_train(mem, 2, 300, &two, &error);
     return one == two ? 0 : 7;
 }
+
+#else
+
+BADM_API int badm_self_test(badm_memory *mem) { (void)mem; return BADM_ERR_BUILD; }
 
 #endif
 

@@ -1,0 +1,85 @@
+# badm.h needs no build: copy it. This file runs the examples, the tests and the checks; `make help` lists what there is.
+# GNU make 3.81 or later, a C99 compiler and a POSIX shell are enough for `make run` and `make test`.
+
+CFLAGS  ?= -O2
+LDFLAGS ?=
+DATA    ?=
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+JOBS    ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+INCLUDEDIR   = $(PREFIX)/include
+SHAREDIR     = $(PREFIX)/share/badm
+PKGCONFIGDIR = $(PREFIX)/share/pkgconfig
+
+COMPILE  = $(CC) -std=c99 -I. $(CFLAGS) $(LDFLAGS)
+LIBS     = -lpthread -lm
+EXAMPLES = $(patsubst examples/%.c,$(BUILD)/%,$(wildcard examples/*.c))
+TESTS    = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+VERSION  = $(shell sed -n 's/^.define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
+
+# `make test` alone uses all cores; `make -j3 test` uses 3.
+PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+
+.PHONY: all run test tests check experiments install uninstall sizes mutants coverage clean help
+
+all: $(EXAMPLES)                ## build the examples into build/
+
+run: $(BUILD)/digits            ## train digits with BADM and with Adam [DATA=folder with mnist/]
+	$(BUILD)/digits $(DATA)
+
+test:                           ## run the tests: a C compiler, make and a shell suffice [DATA=folder]
+	@$(MAKE) -k --no-print-directory $(PARALLEL) tests || echo "a test program does not compile"
+	@JOBS=$(JOBS) sh tests/run.sh $(BUILD)/tests $(DATA)
+
+tests: $(TESTS)
+
+check:                          ## compilers, C++, build options, sanitizers, static analysis, fuzzing
+	@JOBS=$(JOBS) sh tests/check.sh $(ONLY)
+
+experiments: $(BUILD)/experiments       ## the method's experiments; DATA=folder is needed
+	sh bench/experiments.sh $(BUILD)/experiments $(DATA)
+
+sizes:                          ## bytes of an XOR program and of the whole implementation
+	@sh tests/sizes.sh
+
+mutants:                        ## plant 40 faults in badm.h one by one: does `make test` see them?
+	@JOBS=$(JOBS) sh tests/mutants.sh $(RANGE)
+
+coverage:                       ## which lines of badm.h the tests reach
+	@JOBS=$(JOBS) sh tests/coverage.sh
+
+install:                        ## badm.h, badm.c and badm.pc below [PREFIX=/usr/local] [DESTDIR=]
+	mkdir -p $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(SHAREDIR) $(DESTDIR)$(PKGCONFIGDIR)
+	cp badm.h $(DESTDIR)$(INCLUDEDIR)/badm.h
+	cp badm.c LICENSE $(DESTDIR)$(SHAREDIR)/
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: badm' \
+	    'Description: neural networks that train themselves, in one C99 header' 'Version: $(VERSION)' \
+	    'Cflags: -I$${includedir}' 'Libs: -lpthread' > $(DESTDIR)$(PKGCONFIGDIR)/badm.pc
+
+uninstall:                      ## removes what install wrote
+	rm -f $(DESTDIR)$(INCLUDEDIR)/badm.h $(DESTDIR)$(PKGCONFIGDIR)/badm.pc
+	rm -f $(DESTDIR)$(SHAREDIR)/badm.c $(DESTDIR)$(SHAREDIR)/LICENSE
+	-rmdir $(DESTDIR)$(SHAREDIR)
+
+clean:                          ## remove build/
+	rm -rf $(BUILD)
+
+help:                           ## this list
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+$(BUILD)/%: examples/%.c badm.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(LIBS)
+
+$(BUILD)/experiments: bench/experiments.c badm.h
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< $(LIBS)
+
+# tests/NAME_*.c, other builds of the library, are linked with tests/test_NAME.c. An older program must not run in place of one
+# that does not compile.
+.SECONDEXPANSION:
+$(BUILD)/tests/test_%: tests/test_%.c $$(wildcard tests/$$*_*.c) badm.h $(wildcard tests/*.h tests/golden/*.h)
+	@mkdir -p $(@D) && rm -f $@
+	$(COMPILE) -o $@ $(filter %.c,$^) $(LIBS)

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Runs every experiment and draws the plots.      sh bench/experiments.sh PROGRAM DATA [--quick]
+# PROGRAM is bench/experiments.c compiled; DATA has mnist/ and libsvm/. Everything goes to the folder PROGRAM-results.
+set -eu
+
+if [ $# -lt 2 ] || [ ! -d "$2" ]; then
+    echo "usage: make experiments DATA=folder       (the folder has mnist/ and libsvm/, plain or gzipped)" >&2
+    exit 2
+fi
+program=$1
+data=$2
+quick=${3:-}
+here=$(dirname "$0")
+out=$program-results
+mkdir -p "$out"
+
+for what in batches compare speed local gradient forms; do
+    echo "== $what"
+    "$program" "$what" "$data" "$out" $quick > "$out/$what.txt" || { cat "$out/$what.txt"; exit 1; }
+    cat "$out/$what.txt"
+done
+
+if ! command -v gnuplot > /dev/null; then
+    echo "gnuplot is missing (Debian: gnuplot-nox): no plots; the figures are in $out/*.csv"
+    exit 0
+fi
+for plot in batches compare tuning speed local gradient forms; do
+    for form in "svg size 900,500 font 'sans-serif,14' background '#ffffff'" "pngcairo size 1350,750 font 'sans-serif,18' background '#ffffff'"; do
+        case $form in svg*) ending=svg ;; *) ending=png ;; esac
+        gnuplot -e "here='$here'; dir='$out'; set terminal $form; set output '$out/$plot.$ending'" "$here/$plot.gp"
+    done
+done
+echo "CSV files and plots (SVG, PNG) are in $out"

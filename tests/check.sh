@@ -1,0 +1,433 @@
+#!/bin/sh
+# `make check`: every compiler, build option, sanitizer and analyser, each a named item.
+#
+#   sh tests/check.sh [NAME...]       all items, or those whose name contains one of the words (make check ONLY="tsan gcc")
+#
+# An item is a function check_NAME below: it returns 0 (passed), 77 (skipped, its last line says why) or anything else (failed).
+# JOBS items run side by side, the long ones first. Logs and objects are left in build/check/NAME/. A missing tool skips the item
+# and names its Debian package; with CHECK_ALL=1 (as .ci/run sets) it fails the item instead.
+. tests/parallel.sh
+
+out=build/check
+version=$(sed -n 's/^#define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
+
+strict="-std=c99 -pedantic-errors -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wstrict-prototypes -Werror"
+strict_cxx="-Wall -Wextra -Wpedantic -Werror"
+
+# need TOOL PACKAGE: leaves the item, as skipped, where there is no such command.
+need()
+{
+    command -v "$1" >/dev/null 2>&1 && return
+    echo "skipped: $1 not found (Debian package: $2)"
+    exit 77
+}
+
+# compiles_with "COMPILER FLAGS" FILE...: each file alone, for its warnings.
+compiles_with()
+{
+    how=$1 bad=0
+    shift
+    for file; do
+        $how -I. -fsyntax-only "$file" || { bad=1; echo "not clean: $how $file"; }
+    done
+    return $bad
+}
+
+# write NAME: standard input as a source file of this item.
+write() { cat >"$dir/$1"; }
+
+# suite COMPILER "FLAGS": builds all test programs into the item's folder and runs them. $wrap goes before each program,
+# $only names the programs to run (all if empty).
+suite()
+{
+    programs=
+    for name in ${only-}; do programs="$programs $dir/tests/$name"; done
+    make -s BUILD="$dir" CC="$1" CFLAGS="$2" ${programs:-tests} && WRAP=${wrap-} JOBS=1 sh tests/run.sh "$dir/tests" '' ${only-}
+}
+
+# The test programs that take a few seconds at most, for tools that slow them down thirtyfold.
+quick=$(for file in tests/test_*.c; do name=${file#tests/}; echo "${name%.c}"; done | grep -vE "^(${SLOW_TESTS:-none})$")
+
+# ---- sanitizers and memory checkers over the test suite ------------------------------------------------------------------
+
+check_tsan() { need clang clang; suite clang "-O1 -g -fsanitize=thread"; }
+
+check_asan_ubsan()
+{
+    need gcc gcc
+    UBSAN_OPTIONS=print_stacktrace=1 suite gcc "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+}
+
+check_valgrind()
+{
+    need valgrind valgrind
+    # valgrind 3.19 does not know AVX-512, so the plain kernels run; the others are covered by the sanitizers.
+    only=$quick wrap="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" suite gcc "-O1 -g -DBADM_NO_SIMD"
+}
+
+check_msan() { need clang clang; only=$quick suite clang "-O1 -g -fsanitize=memory -fno-sanitize-recover=all"; }
+
+# ---- other compilers and flags run the suite -----------------------------------------------------------------------------
+
+check_tests_tcc() { need tcc tcc; only=$quick suite tcc ""; }
+check_tests_musl() { need musl-gcc musl-tools; only=$quick suite "musl-gcc -static" "-O1"; }
+check_tests_O0() { only=$quick suite gcc "-O0"; }
+check_tests_clang() { need clang clang; suite clang "-O2"; }
+
+# Fused multiply-add wherever the compiler may: the tests of bits must still hold.
+check_tests_native_contract() { need gcc gcc; suite gcc "-O3 -march=native -ffp-contract=fast"; }
+
+check_tests_no_simd() { only=$quick suite gcc "-O2 -DBADM_NO_SIMD"; }
+check_tests_no_threads() { only=$quick suite gcc "-O2 -DBADM_NO_THREADS"; }
+
+# ---- warnings ------------------------------------------------------------------------------------------------------------
+
+check_warnings_gcc() { need gcc gcc; gcc $strict -O2 -c badm.c -o "$dir/badm.o" && compiles_with "gcc $strict" examples/*.c; }
+check_warnings_gcc_tests() { need gcc gcc; compiles_with "gcc $strict" tests/*.c bench/*.c; }
+check_warnings_clang() { need clang clang; clang $strict -O2 -c badm.c -o "$dir/badm.o" && compiles_with "clang $strict" examples/*.c; }
+check_warnings_clang_tests() { need clang clang; compiles_with "clang $strict" tests/*.c bench/*.c; }
+
+check_warnings_clang_everything()
+{
+    need clang clang
+    # padded: a struct's padding is no defect.
+    # float-equal: comparing with exactly 0, an option that is off, is meant.
+    # covered-switch-default: an enumeration may hold a number that is none of its names; callers cast.
+    # switch-enum: "all others" is what default is for.
+    clang -std=c99 -pedantic-errors -Weverything -Werror -Wno-padded -Wno-float-equal -Wno-covered-switch-default -Wno-switch-enum \
+        -I. -fsyntax-only badm.c
+}
+
+check_warnings_tcc() { need tcc tcc; tcc -std=c99 -Wall -Werror -c badm.c -o "$dir/badm.o"; }
+check_warnings_musl() { need musl-gcc musl-tools; musl-gcc $strict -O1 -c badm.c -o "$dir/badm.o"; }
+
+cxx()
+{
+    need "$1" "$1"
+    "$1" -x c++ -std=$2 $strict_cxx -I. -O1 -c badm.c -o "$dir/badm.o" && compiles_with "$1 -x c++ -std=$2 $strict_cxx" examples/*.c
+}
+check_cxx11_gxx() { cxx g++ c++11; }
+check_cxx17_gxx() { cxx g++ c++17; }
+check_cxx11_clangxx() { need clang++ clang; cxx clang++ c++11; }
+check_cxx17_clangxx() { need clang++ clang; cxx clang++ c++17; }
+
+check_headers_before()
+{
+    write before.c <<'END'
+#include <stdio.h>
+#include <pthread.h>
+#include <math.h>
+#include <complex.h>
+#include <unistd.h>
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+int main(void) { return badm_version() != BADM_VERSION; }
+END
+    for compiler in "gcc -std=c99" "clang -std=c99" "gcc -std=gnu11" "g++ -x c++ -std=c++17"; do
+        need ${compiler%% *} ${compiler%% *}
+        flags=$strict
+        case $compiler in g++*) flags=$strict_cxx ;; *gnu11) flags="-Wall -Wextra -Werror" ;; esac
+        $compiler $flags ${compiler#* } -O0 -I. "$dir/before.c" -o "$dir/before" -lpthread && "$dir/before" || { echo "$compiler"; return 1; }
+    done
+}
+
+# ---- one header, many translation units ----------------------------------------------------------------------------------
+
+two_units()
+{
+    write a.c <<'END'
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+long other(void);
+int main(void) { return badm_version() != BADM_VERSION || other() != BADM_VERSION; }
+END
+    write b.c <<'END'
+#include "badm.h"
+long other(void);
+long other(void) { return badm_version(); }
+END
+}
+
+check_two_units() { two_units; gcc $strict -O0 -I. "$dir/a.c" "$dir/b.c" -o "$dir/two" -lpthread && "$dir/two"; }
+
+check_two_units_c_and_cxx()
+{
+    need g++ g++
+    two_units
+    printf '#include "badm.h"\nextern "C" long other(void);\nlong other(void) { return badm_version(); }\n' | write b.cpp
+    gcc -std=c99 -I. -c "$dir/a.c" -o "$dir/a.o" && g++ -std=c++11 $strict_cxx -I. "$dir/b.cpp" "$dir/a.o" -o "$dir/two" -lpthread && "$dir/two"
+}
+
+check_static_in_two_units()
+{
+    two_units
+    { echo '#define BADM_IMPLEMENTATION'; cat "$dir/b.c"; } | write c.c
+    gcc $strict -DBADM_STATIC -O0 -I. "$dir/a.c" "$dir/c.c" -o "$dir/two" -lpthread && "$dir/two" || return 1
+    gcc -std=c99 -DBADM_STATIC -O0 -I. -c "$dir/c.c" -o "$dir/c.o" || return 1
+    if nm -g --defined-only "$dir/c.o" | grep badm_; then echo "global in spite of BADM_STATIC"; return 1; fi
+}
+
+check_implementation_twice()
+{
+    write twice.c <<'END'
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+#include "badm.h"
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+int main(void) { return badm_version() != BADM_VERSION; }
+END
+    gcc $strict -O0 -I. "$dir/twice.c" -o "$dir/twice" -lpthread && "$dir/twice"
+}
+
+check_other_version_does_not_link()
+{
+    two_units
+    old=$(echo "$version" | tr . _)
+    gcc -std=c99 -O0 -I. -c "$dir/a.c" -o "$dir/a.o" && gcc -std=c99 -O0 -I. -c "$dir/b.c" -o "$dir/b.o" || return 1
+    gcc "$dir/a.o" "$dir/b.o" -o "$dir/same" -lpthread || return 1
+    mkdir -p "$dir/other"
+    sed "s/badm_version_$old/badm_version_9_9_9/" badm.h >"$dir/other/badm.h"
+    gcc -std=c99 -O0 -I"$dir/other" -c "$dir/b.c" -o "$dir/b9.o" || return 1
+    if gcc "$dir/a.o" "$dir/b9.o" -o "$dir/mixed" -lpthread 2>"$dir/message"; then echo "two versions were linked together"; return 1; fi
+    grep badm_version_9_9_9 "$dir/message"
+}
+
+check_version_is_one()
+{
+    major=$(sed -n 's/^#define BADM_VERSION_MAJOR //p' badm.h)
+    minor=$(sed -n 's/^#define BADM_VERSION_MINOR //p' badm.h)
+    patch=$(sed -n 's/^#define BADM_VERSION_PATCH //p' badm.h)
+    [ "$major.$minor.$patch" = "$version" ] || { echo "numbers $major.$minor.$patch, string $version"; return 1; }
+    head -n 1 badm.h | grep "v$version " || { echo "line 1 of badm.h is of another version"; return 1; }
+    grep "badm_version_$(echo "$version" | tr . _)\$" badm.h || { echo "badm_version is renamed to another version"; return 1; }
+    sed -n 's/^## \[*\([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1 | grep -Fx "$version" || { echo "CHANGELOG.md begins with another version"; return 1; }
+}
+
+# ---- build options -------------------------------------------------------------------------------------------------------
+
+options="BADM_NO_STDIO BADM_NO_THREADS BADM_NO_STDLIB BADM_NO_TEXT BADM_NO_SIMD BADM_REPRODUCIBLE BADM_STATIC"
+
+# option_sets FIRST STEP: every STEP-th of the 128 sets of options as a line of flags.
+option_sets()
+{
+    awk -v options="$options" -v first="$1" -v step="$2" 'BEGIN {
+        n = split(options, o, " ")
+        for (set = first; set < 2 ^ n; set += step) {
+            line = ""
+            for (i = 0; i < n; i++) if (int(set / 2 ^ i) % 2) line = line " -D" o[i + 1]
+            print line
+        }
+    }'
+}
+
+# each_option_set FIRST STEP "COMPILER FLAGS"
+each_option_set()
+{
+    option_sets "$1" "$2" >"$dir/sets"
+    while read -r flags; do
+        $3 $flags -I. -fsyntax-only badm.c </dev/null || { echo "not clean: $3 $flags"; return 1; }
+    done <"$dir/sets"
+}
+
+check_options_all_128() { need gcc gcc; each_option_set 0 1 "gcc $strict"; }
+check_options_cxx() { need g++ g++; each_option_set 5 9 "g++ -x c++ -std=c++11 $strict_cxx"; }
+check_options_clang() { need clang clang; each_option_set 3 7 "clang $strict"; }
+check_options_self_test() { gcc $strict -DBADM_SELF_TEST -fsyntax-only badm.c; }
+check_options_ndebug() { gcc $strict -DNDEBUG -O2 -c badm.c -o "$dir/badm.o"; }
+
+check_options_own_memory_and_assert()
+{
+    write own.c <<'END'
+#include <stdlib.h>
+static long mallocs, frees, asserts;
+static void *my_malloc(size_t n) { mallocs++; return malloc(n); }
+static void my_free(void *p) { if (p) frees++; free(p); }
+#define BADM_MALLOC(n) my_malloc(n)
+#define BADM_FREE(p) my_free(p)
+#define BADM_ASSERT(x) ((x) ? (void)0 : (void)asserts++)
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+int main(void)
+{
+    badm_model *m = badm_model_new(1);
+    badm_linear_new(m, "fc", 3, 4);
+    badm_model_free(m);
+    return !(mallocs > 0 && mallocs == frees && asserts == 0);
+}
+END
+    gcc $strict -O0 -I. "$dir/own.c" -o "$dir/own" -lpthread && "$dir/own" || return 1
+    # Only one of the two is a mistake, and says so.
+    for half in "-DBADM_MALLOC(n)=malloc(n)" "-DBADM_FREE(p)=free(p)"; do
+        if gcc -std=c99 "$half" -fsyntax-only badm.c 2>"$dir/message"; then echo "$half alone was accepted"; return 1; fi
+        grep '#error' "$dir/message" || { cat "$dir/message"; echo "$half alone is refused without a reason"; return 1; }
+    done
+}
+
+# What is left without stdio, stdlib, threads and assert: a few functions of <string.h>.
+check_options_bare_needs_string_h_only()
+{
+    gcc -std=c99 -O2 -ffreestanding -fno-stack-protector -DBADM_NO_STDIO -DBADM_NO_STDLIB -DBADM_NO_THREADS -c badm.c -o "$dir/bare.o" || return 1
+    if nm -u "$dir/bare.o" | awk '{ print $2 }' | grep -vE '^(mem(cpy|move|set|cmp)|strlen|_GLOBAL_OFFSET_TABLE_)$'; then echo "is undefined"; return 1; fi
+}
+
+# ---- names, symbols, sizes -----------------------------------------------------------------------------------------------
+
+# Macros that badm.h itself defines and leaves: -dD keeps definitions, #undef and the files they come from.
+macros_left()
+{
+    "$@" -dD -E -I. "$dir/unit.c" | awk '
+        /^# [0-9]+ "/ { file = $3; next }
+        $1 == "#define" && file ~ /badm\.h"$/ { sub(/\(.*/, "", $2); left[$2] = 1 }
+        $1 == "#undef" { delete left[$2]; if (file ~ /badm\.h"$/ && $2 !~ /^BADM_/) print "undefined by badm.h: " $2 }
+        END { for (name in left) print name }' | sort
+}
+
+check_macros_do_not_leak()
+{
+    printf '#define BADM_IMPLEMENTATION\n#include "badm.h"\n' | write unit.c
+    bad=0
+    for flags in "" $(for o in $options; do echo "-D$o"; done); do
+        macros_left gcc -std=c99 $flags >"$dir/left"
+        grep -q '^BADM_VERSION$' "$dir/left" || { echo "the list of macros is empty"; return 1; }
+        # badm_version is the one lower-case macro: it carries the version into the symbol's name.
+        if grep -vE '^BADM_[A-Z0-9_]+$|^badm_version$' "$dir/left" || grep -E '^BADM_(I_|X$)' "$dir/left"; then bad=1; echo "left behind by badm.h $flags"; fi
+    done
+    return $bad
+}
+
+# The functions of the API part, by their declarations.
+declared() { sed '/^#endif \/\* BADM_H \*\//q' badm.h | sed -n 's/^BADM_API [^(]*[ *]\(badm_[a-z0-9_]*\)(.*/\1/p' | sort -u; }
+
+check_symbols()
+{
+    gcc -std=c99 -fno-pie -O1 -c badm.c -o "$dir/badm.o" || return 1
+    renamed=badm_version_$(echo "$version" | tr . _)
+    nm -g --defined-only "$dir/badm.o" | awk '{ print $3 }' | sed "s/^$renamed\$/badm_version/" | sort >"$dir/defined"
+    declared >"$dir/declared"
+    [ "$(wc -l <"$dir/declared")" -gt 3 ] || { echo "no declarations found in badm.h"; return 1; }
+    if ! diff "$dir/declared" "$dir/defined"; then echo "< declared but not defined, > global but not declared"; return 1; fi
+    # No global mutable state: nothing of badm.h is in a writable section.
+    if nm "$dir/badm.o" | grep -E ' [bBdDcC] '; then echo "is writable"; return 1; fi
+}
+
+check_unused_is_not_linked()
+{
+    write small.c <<'END'
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+typedef struct { badm_linear layer; } net;
+static const float x[4] = { 0, 1, 2, 3 }, y[4] = { 1, 1, 2, 3 };
+static badm_tensor *loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    badm_tensor *h = badm_relu(t, badm_linear_forward(t, ((const net *)user)->layer, badm_rows(t, x, 1, b)));
+    return badm_mse(t, h, badm_rows(t, y, 1, b));
+}
+int main(void)
+{
+    badm_model *m = badm_model_new(1);
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    net n;
+    n.layer = badm_linear_new(m, "layer", 1, 1);
+    badm_trainer_defaults(&d);
+    d.model = m; d.loss = loss; d.user = &n; d.max_batch = 4; d.sub_batches = 1; d.workers = 1;
+    if (badm_trainer_new(&tr, &d) != BADM_OK) return 1;
+    if (badm_step(tr, NULL, 4, NULL) != BADM_OK) return 1;
+    badm_trainer_free(tr);
+    badm_model_free(m);
+    return 0;
+}
+END
+    # -O0: what is inlined has no symbol and would pass unseen.
+    gcc -std=c99 -O0 -ffunction-sections -fdata-sections -I. "$dir/small.c" -o "$dir/small" -Wl,--gc-sections -lpthread && "$dir/small" || return 1
+    gcc -std=c99 -O0 -c badm.c -o "$dir/badm.o" || return 1
+    nm "$dir/small" >"$dir/small.nm"
+    nm "$dir/badm.o" >"$dir/badm.nm"
+    bad=0
+    for word in adam rmsprop adagrad muon safetensors checkpoint npy idx csv libsvm softmax gelu tanh cross_entropy embedding dropout summary self_test; do
+        grep -q "badm_.*$word" "$dir/badm.nm" || { bad=1; echo "no symbol of the whole implementation is named $word: this check looks for nothing"; }
+        if grep "badm_.*$word" "$dir/small.nm"; then bad=1; echo "is linked though it is not used"; fi
+    done
+    return $bad
+}
+
+check_install()
+{
+    root=$PWD/$dir/root
+    rm -rf "$root"
+    make -s install DESTDIR="$root" PREFIX=/usr || return 1
+    write use.c <<'END'
+#include "badm.h"
+int main(void) { return badm_version() != BADM_VERSION; }
+END
+    [ "$(sed -n 's/^Version: //p' "$root/usr/share/pkgconfig/badm.pc")" = "$version" ] || { echo "badm.pc is of another version"; return 1; }
+    if command -v pkg-config >/dev/null 2>&1; then
+        flags=$(PKG_CONFIG_PATH=$root/usr/share/pkgconfig PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 pkg-config --cflags --libs badm) || return 1
+    else
+        flags="-I$root/usr/include -lpthread"
+    fi
+    gcc -std=c99 -O0 "$dir/use.c" "$root/usr/share/badm/badm.c" $flags -o "$dir/use" && "$dir/use" || return 1
+    make -s uninstall DESTDIR="$root" PREFIX=/usr
+    if find "$root" -type f | grep .; then echo "is left after uninstall"; return 1; fi
+}
+
+# ---- programs ------------------------------------------------------------------------------------------------------------
+
+check_readme_programs() { sh tests/readme.sh "$dir"; }
+
+check_fuzz() { need clang clang; sh tests/fuzz.sh 20000; }
+
+# ---- static analysis -----------------------------------------------------------------------------------------------------
+
+check_clang_tidy()
+{
+    need clang-tidy clang-tidy
+    # easily-swappable-parameters: (m, n, k) are the words of the field.
+    clang-tidy --quiet --warnings-as-errors='*' --header-filter='badm\.h' \
+        --checks='-*,bugprone-*,-bugprone-easily-swappable-parameters' badm.c -- -std=c99 -I.
+}
+
+check_cppcheck()
+{
+    need cppcheck cppcheck
+    cppcheck --quiet --std=c99 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
+        --suppress=missingIncludeSystem -DBADM_IMPLEMENTATION -UBADM_API -UBADM_ASSERT -D__x86_64__ -D__GNUC__=12 badm.c
+}
+
+check_gcc_analyzer() { need gcc gcc; gcc -std=c99 -O0 -fanalyzer -Werror -DBADM_NO_SIMD -c badm.c -o "$dir/badm.o"; }
+
+check_clang_analyzer()
+{
+    need clang clang
+    clang -std=c99 --analyze -Xclang -analyzer-werror -Xclang -analyzer-opt-analyze-headers -Xclang -analyzer-output=text badm.c
+}
+
+# ---- run them ------------------------------------------------------------------------------------------------------------
+
+# In the order of this file: the suites under sanitizers, which take longest, come first.
+all=$(sed -n 's/^check_\([a-zA-Z0-9_]*\)().*/\1/p' tests/check.sh)
+items=
+for item in $all; do
+    [ $# -eq 0 ] && items="$items $item"
+    for word; do case $item in *"$word"*) items="$items $item"; break ;; esac; done
+done
+
+run_item()
+{
+    dir=$out/$1
+    ( "check_$1" ) >"$dir/log" 2>&1 </dev/null
+    status=$?
+    if [ $status -eq 77 ] && [ "${CHECK_ALL:-0}" = 1 ]; then status=1; fi
+    case $status in
+        0) echo passed >"$dir/result"; echo "passed  $1" ;;
+        77) echo skipped >"$dir/result"; echo "skipped $1: $(tail -n 1 "$dir/log")" ;;
+        *)  echo failed >"$dir/result"
+            printf '%s\n' "$(echo "FAILED  $1"; tail -n 40 "$dir/log" | sed 's/^/    /')" ;;
+    esac
+}
+
+in_parallel "${JOBS:-1}" "$out" run_item $items
+
+for item in $items; do cat "$out/$item/result" 2>/dev/null || echo failed; done |
+    awk '{ n[$1]++ } END { printf "%d passed, %d failed, %d skipped\n", n["passed"], n["failed"], n["skipped"]; exit n["failed"] != 0 || NR == 0 }'

@@ -1,0 +1,460 @@
+/* Memory: nothing is allocated after the start, a failing allocator breaks nothing, a block of the announced size is enough. */
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+#include "test.h"
+#include "memory.h"
+#include "problems.h"
+#include "buffer.h"
+
+/* A graph that needs more memory every step, up to the tenth; what it computes stays the same. */
+static badm_tensor *growing_outputs(badm_tape *t, const badm_batch *b, void *user)
+{
+    badm_tensor *y = problem_outputs(t, b, user);
+    uint64_t i, n = (b->step < 10 ? b->step : 10) * 40;
+    for (i = 0; i < n; i++) y = badm_scale(t, y, 1);
+    return y;
+}
+
+static badm_tensor *growing_loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    return badm_cross_entropy(t, growing_outputs(t, b, user), badm_labels(t, ((const problem *)user)->labels, b));
+}
+
+TEST(steps_evaluation_and_prediction_allocate_nothing)
+{
+    static float out[PROBLEM_SAMPLES * 3];
+    const problem_variant *all;
+    unsigned count, i, j;
+    all = problem_variants(&count);
+    for (i = 0; i < count; i++) {
+        test_heap heap;
+        badm_memory mem = test_heap_memory(&heap);
+        badm_trainer_desc d;
+        badm_trainer *tr;
+        badm_score score;
+        problem p;
+        long calls;
+        problem_new(&p, PROBLEM_BLOBS, &mem, 1);
+        problem_desc(&p, &d);
+        problem_use(&d, all + i);
+        d.memory = &mem;
+        d.sub_batches = 3;
+        d.workers = 2;
+        d.max_batch = 12;
+        CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+        calls = heap.calls;
+        for (j = 0; j < 1000; j++) CHECK_INT(badm_step(tr, NULL, 12, NULL), BADM_OK);
+        CHECK_INT(badm_epoch(tr, PROBLEM_SAMPLES, 10, NULL, NULL), BADM_OK);
+        CHECK_INT(heap.calls, calls);
+        CHECK_INT(badm_evaluate(tr, NULL, NULL, PROBLEM_SAMPLES, &score), BADM_OK);
+        CHECK_INT(badm_predict(tr, problem_outputs, &p, PROBLEM_SAMPLES, 3, out), BADM_OK);
+        calls = heap.calls;
+        for (j = 0; j < 20; j++) {
+            CHECK_INT(badm_evaluate(tr, NULL, NULL, PROBLEM_SAMPLES, &score), BADM_OK);
+            CHECK_INT(badm_predict(tr, problem_outputs, &p, PROBLEM_SAMPLES, 3, out), BADM_OK);
+            CHECK_INT(badm_step(tr, NULL, 12, NULL), BADM_OK);
+        }
+        CHECK_INT(heap.calls, calls);
+        badm_trainer_free(tr);
+        problem_free(&p);
+        CHECK_INT(heap.live, 0);
+        CHECK_INT(heap.bytes, 0);
+    }
+}
+
+TEST(a_trainer_takes_what_trainer_bytes_says)
+{
+    const problem_variant *all;
+    unsigned count, i;
+    uint32_t s;
+    all = problem_variants(&count);
+    for (i = 0; i < count; i++)
+        for (s = 1; s <= 5; s += 2) {
+            test_heap heap;
+            badm_memory mem = test_heap_memory(&heap);
+            badm_trainer_desc d;
+            badm_trainer *tr;
+            problem p;
+            size_t bytes = 0;
+            problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+            problem_desc(&p, &d);
+            problem_use(&d, all + i);
+            d.memory = &mem;
+            d.sub_batches = s;
+            d.workers = 3;
+            d.max_batch = 32;
+            CHECK_INT(badm_trainer_bytes(&d, &bytes), BADM_OK);
+            CHECK_INT(heap.live, 0);
+            CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+            CHECK_INT(heap.bytes, bytes);
+            CHECK_INT(badm_trainer_memory(tr), bytes);
+            CHECK_INT(badm_step(tr, NULL, 32, NULL), BADM_OK);
+            CHECK_INT(heap.bytes, bytes);
+            badm_trainer_free(tr);
+            CHECK_INT(heap.live, 0);
+            problem_free(&p);
+        }
+}
+
+/* The blobs with two workers in memory of mem: the hash after 20 steps, 0 when the trainer was refused. */
+static uint64_t train_in(badm_memory *mem, char *error, size_t n)
+{
+    problem p;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    uint64_t hash = 0;
+    int i;
+    problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+    problem_desc(&p, &d);
+    d.memory = mem;
+    d.sub_batches = 3;
+    d.workers = 2;
+    if (badm_trainer_new(&tr, &d) == BADM_OK) {
+        for (i = 0; i < 20; i++) CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, NULL), BADM_OK);
+        hash = badm_model_hash(p.model);
+        badm_trainer_free(tr);
+    } else {
+        CHECK(tr == NULL);
+        CHECK_INT(badm_trainer_new(&tr, &d), BADM_ERR_MEMORY);
+    }
+    strncpy(error, badm_model_error(p.model), n - 1);
+    error[n - 1] = 0;
+    problem_free(&p);
+    return hash;
+}
+
+static size_t bytes_of_blobs(void)
+{
+    problem p;
+    badm_trainer_desc d;
+    size_t bytes = 0;
+    problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+    problem_desc(&p, &d);
+    d.sub_batches = 3;
+    d.workers = 2;
+    CHECK_INT(badm_trainer_bytes(&d, &bytes), BADM_OK);
+    problem_free(&p);
+    return bytes;
+}
+
+TEST(a_block_of_that_size_is_enough_at_any_address)
+{
+    size_t bytes = bytes_of_blobs(), offset;
+    unsigned char *block = (unsigned char *)malloc(bytes + 64);
+    char error[300];
+    uint64_t expected = train_in(NULL, error, sizeof error);
+    badm_memory mem;
+    CHECK(expected != 0);
+    for (offset = 0; offset < 64; offset += offset < 8 ? 1 : 7) {
+        badm_memory_block(&mem, block + offset, bytes);
+        CHECK(train_in(&mem, error, sizeof error) == expected);
+    }
+    free(block);
+}
+
+TEST(a_smaller_block_is_refused_with_the_figure)
+{
+    size_t bytes = bytes_of_blobs(), offset, less;
+    unsigned char *block = (unsigned char *)malloc(bytes + 64);
+    char error[300], figure[32];
+    badm_memory mem;
+    int one_byte_less = 0;
+    sprintf(figure, "%lu", (unsigned long)bytes);
+    for (offset = 0; offset < 64; offset++) {
+        badm_memory_block(&mem, block + offset, bytes - 1);
+        one_byte_less += train_in(&mem, error, sizeof error) == 0;
+    }
+    CHECK(one_byte_less > 0);               /* at the least favourable address every byte is needed */
+    for (less = 64; less < bytes; less += bytes / 50) {
+        badm_memory_block(&mem, block, bytes - less);
+        CHECK(train_in(&mem, error, sizeof error) == 0);
+        CHECK_TEXT(error, figure);
+    }
+    badm_memory_block(&mem, block, 0);
+    CHECK(train_in(&mem, error, sizeof error) == 0);
+    CHECK_TEXT(error, figure);
+    free(block);
+}
+
+TEST(model_and_trainer_share_one_block)
+{
+    static double block[20000];
+    badm_memory mem;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    problem p, q;
+    size_t all, bytes = 0;
+    int i, round;
+    badm_memory_block(&mem, block, sizeof block);
+    all = badm_memory_left(&mem);
+    for (round = 0; round < 3; round++) {           /* what is freed comes back */
+        CHECK(problem_new(&p, PROBLEM_BLOBS, &mem, 1));
+        problem_desc(&p, &d);
+        d.memory = &mem;
+        d.sub_batches = 2;
+        CHECK_INT(badm_trainer_bytes(&d, &bytes), BADM_OK);
+        CHECK(bytes < badm_memory_left(&mem));
+        CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+        for (i = 0; i < 10; i++) CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, NULL), BADM_OK);
+        problem_new(&q, PROBLEM_BLOBS, NULL, 1);
+        {
+            badm_trainer *other;
+            d.model = q.model;
+            d.user = &q;
+            d.memory = NULL;
+            CHECK_INT(badm_trainer_new(&other, &d), BADM_OK);
+            for (i = 0; i < 10; i++) CHECK_INT(badm_step(other, NULL, PROBLEM_SAMPLES, NULL), BADM_OK);
+            badm_trainer_free(other);
+        }
+        CHECK(badm_model_hash(p.model) == badm_model_hash(q.model));
+        problem_free(&q);
+        badm_trainer_free(tr);
+        problem_free(&p);
+        CHECK_INT(badm_memory_left(&mem), all);
+    }
+}
+
+TEST(memory_left_of_callbacks_is_0)
+{
+    test_heap heap;
+    badm_memory mem = test_heap_memory(&heap);
+    CHECK_INT(badm_memory_left(&mem), 0);
+}
+
+/* Twelve steps of the growing graph; the hash, and the number of enlargements. */
+static uint64_t train_growing(badm_memory *mem, size_t tape_bytes, uint32_t workers, uint32_t *growths)
+{
+    problem p;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_report r;
+    uint64_t hash;
+    int i;
+    problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+    p.dropout = 0.25f;
+    problem_desc(&p, &d);
+    d.loss = growing_loss;
+    d.memory = mem;
+    d.tape_bytes = tape_bytes;
+    d.sub_batches = 3;
+    d.workers = workers;
+    memset(&r, 0, sizeof r);
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    for (i = 0; i < 12; i++) CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, &r), BADM_OK);
+    *growths = r.tape_growths;
+    hash = badm_model_hash(p.model);
+    badm_trainer_free(tr);
+    problem_free(&p);
+    return hash;
+}
+
+TEST(a_growing_graph_enlarges_the_tape_and_keeps_the_bits)
+{
+    test_heap heap;
+    badm_memory mem = test_heap_memory(&heap);
+    uint32_t none = 99, some = 0, workers;
+    uint64_t expected = train_growing(NULL, 4000000, 1, &none);
+    CHECK_INT(none, 0);
+    for (workers = 1; workers <= 4; workers++) {
+        CHECK(train_growing(&mem, 0, workers, &some) == expected);
+        CHECK(some > 0);
+        CHECK_INT(heap.live, 0);
+    }
+}
+
+TEST(in_a_block_a_growing_graph_is_refused_and_nothing_changes)
+{
+    problem p;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_memory mem;
+    unsigned char *block;
+    char text[1000];
+    size_t bytes = 0;
+    uint64_t hash;
+    int i;
+    problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+    problem_desc(&p, &d);
+    d.loss = growing_loss;
+    d.sub_batches = 3;
+    d.workers = 2;
+    CHECK_INT(badm_trainer_bytes(&d, &bytes), BADM_OK);
+    block = (unsigned char *)malloc(bytes);
+    badm_memory_block(&mem, block, bytes);
+    d.memory = &mem;
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    CHECK_INT(badm_diagnose(tr, NULL, 0) & BADM_SEES_MEMORY, 0);
+    CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, NULL), BADM_OK);
+    hash = badm_model_hash(p.model);
+    for (i = 0; i < 3; i++) {
+        CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, NULL), BADM_ERR_MEMORY);
+        CHECK(badm_model_hash(p.model) == hash);
+        CHECK_INT(badm_trainer_step(tr), 1);
+        CHECK(strpbrk(badm_trainer_error(tr), "123456789") != NULL);
+    }
+    CHECK(badm_diagnose(tr, text, sizeof text) & BADM_SEES_MEMORY);
+    CHECK_TEXT(text, "memory");
+    CHECK(strpbrk(text, "123456789") != NULL);
+    CHECK_INT(badm_step(tr, NULL, 3, NULL), BADM_OK);       /* a batch that fits still can be trained on */
+    CHECK(badm_model_hash(p.model) != hash);
+    badm_trainer_free(tr);
+    problem_free(&p);
+    free(block);
+}
+
+/* ---- an allocator that fails at the k-th call ---- */
+
+static buffer model_file, state_file;
+
+static void trains(badm_memory *mem, problem *p, int *good)
+{
+    static float out[PROBLEM_SAMPLES * 3];
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_score score;
+    badm_writer w;
+    badm_reader r;
+    size_t bytes;
+    uint64_t hash;
+    int i;
+    problem_desc(p, &d);
+    d.memory = mem;
+    d.loss = growing_loss;
+    d.sub_batches = 3;
+    d.workers = 2;
+    d.max_batch = 30;
+    d.form = BADM_PER_SLOT;
+    *good &= badm_trainer_bytes(&d, &bytes) == BADM_OK;
+    if (badm_trainer_new(&tr, &d) != BADM_OK) {
+        CHECK(tr == NULL);
+        CHECK(strlen(badm_model_error(p->model)) > 0);
+        *good = 0;
+        return;
+    }
+    for (i = 0; i < 5; i++) {
+        badm_result result;
+        hash = badm_model_hash(p->model);
+        result = badm_step(tr, NULL, 30, NULL);
+        if (result == BADM_OK) continue;
+        *good = 0;
+        CHECK_INT(result, BADM_ERR_MEMORY);
+        CHECK(badm_model_hash(p->model) == hash);
+        CHECK(strlen(badm_trainer_error(tr)) > 0);
+    }
+    *good &= badm_evaluate(tr, NULL, NULL, PROBLEM_SAMPLES, &score) == BADM_OK;
+    *good &= badm_predict(tr, growing_outputs, p, PROBLEM_SAMPLES, 3, out) == BADM_OK;
+    w = buffer_writer(&state_file);
+    if (badm_checkpoint_save_to(tr, &w) == BADM_OK) {
+        r = buffer_reader(&state_file);
+        *good &= badm_checkpoint_load_from(tr, &r) == BADM_OK;
+    } else *good = 0;
+    badm_trainer_free(tr);
+}
+
+static void keeps_and_stores(badm_memory *mem, problem *p, int *good)
+{
+    badm_gradient_check check;
+    badm_best *best;
+    badm_writer w;
+    badm_reader r;
+    badm_tape *t;
+    badm_array array;
+    static const float numbers[4] = { 1, 2, 3, 4 };
+    static const badm_dim shape[2] = { 2, 2 };
+    if (badm_best_new(&best, p->model, 3) == BADM_OK) {
+        *good &= badm_best_update(best, 1) == 1;
+        *good &= badm_best_restore(best) == BADM_OK;
+        badm_best_free(best);
+    } else { CHECK(best == NULL); *good = 0; }
+    *good &= badm_check_gradients(p->model, problem_loss, p, 8, 4, 0, &check) == BADM_OK;
+    w = buffer_writer(&model_file);
+    if (badm_save_to(p->model, &w) == BADM_OK) {
+        r = buffer_reader(&model_file);
+        *good &= badm_load_from(p->model, &r) == BADM_OK;
+    } else *good = 0;
+    if (badm_tape_new(&t, mem, 10000) == BADM_OK) badm_tape_free(t);
+    else { CHECK(t == NULL); *good = 0; }
+    w = buffer_writer(&model_file);
+    *good &= badm_npy_save_to(numbers, 2, shape, &w, NULL) == BADM_OK;
+    r = buffer_reader(&model_file);
+    if (badm_npy_load_from(&array, &r, mem, NULL) == BADM_OK) badm_array_free(&array);
+    else *good = 0;
+}
+
+/* 1 if all of it worked. */
+static int everything(badm_memory *mem)
+{
+    static const badm_dim shape[2] = { 7, 9 };
+    char name[20];
+    problem p;
+    int i, good = 1;
+    if (!problem_new(&p, PROBLEM_BLOBS, mem, 1)) return 0;
+    for (i = 0; i < 20; i++) {
+        sprintf(name, "more%d", i);
+        badm_param_new(p.model, name, 2, shape, badm_init_normal(0, 1));
+    }
+    badm_set_frozen(p.model, "more1", 1);
+    if (badm_model_result(p.model) != BADM_OK) { CHECK(strlen(badm_model_error(p.model)) > 0); good = 0; }
+    trains(mem, &p, &good);
+    keeps_and_stores(mem, &p, &good);
+    problem_free(&p);
+    return good;
+}
+
+TEST(an_allocator_failing_at_any_call_breaks_and_leaks_nothing)
+{
+    long k, total;
+    test_heap heap;
+    badm_memory mem = test_heap_memory(&heap);
+    CHECK(everything(&mem));
+    CHECK_INT(heap.live, 0);
+    total = heap.calls;
+    CHECK(total > 10);
+    for (k = 1; k <= total; k++) {
+        mem = test_heap_memory(&heap);
+        heap.fail_at = k;
+        CHECK(!everything(&mem) || heap.calls < k);
+        if (heap.live) printf("call %ld of %ld fails: %ld blocks leak\n", k, total, heap.live);
+        CHECK_INT(heap.live, 0);
+        CHECK_INT(heap.bytes, 0);
+    }
+}
+
+static void mapped_model(badm_memory *mem)
+{
+    static const float values[48] = { 1 };
+    badm_model *m = badm_model_new_in(mem, 1);
+    if (!m) return;
+    badm_model_map(m, values, 48);
+    badm_linear_new(m, "fc", 15, 3);
+    badm_set_frozen(m, "fc.weight", 0);
+    badm_model_free(m);
+}
+
+TEST(unfreezing_mapped_weights_survives_a_failing_allocator)
+{
+    long k, total;
+    test_heap heap;
+    badm_memory mem = test_heap_memory(&heap);
+    mapped_model(&mem);
+    total = heap.calls;
+    for (k = 1; k <= total; k++) {
+        mem = test_heap_memory(&heap);
+        heap.fail_at = k;
+        mapped_model(&mem);
+        CHECK_INT(heap.live, 0);
+    }
+}
+
+TEST_MAIN(
+    RUN(steps_evaluation_and_prediction_allocate_nothing)
+    RUN(a_trainer_takes_what_trainer_bytes_says)
+    RUN(a_block_of_that_size_is_enough_at_any_address)
+    RUN(a_smaller_block_is_refused_with_the_figure)
+    RUN(model_and_trainer_share_one_block)
+    RUN(memory_left_of_callbacks_is_0)
+    RUN(a_growing_graph_enlarges_the_tape_and_keeps_the_bits)
+    RUN(in_a_block_a_growing_graph_is_refused_and_nothing_changes)
+    RUN(an_allocator_failing_at_any_call_breaks_and_leaks_nothing)
+    RUN(unfreezing_mapped_weights_survives_a_failing_allocator)
+)

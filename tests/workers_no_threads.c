@@ -1,0 +1,11 @@
+/* The library without threads, for test_workers.c. */
+#define BADM_STATIC
+#ifndef BADM_NO_THREADS
+#define BADM_NO_THREADS
+#endif
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+#include "problems.h"
+#include "workers.h"
+
+uint64_t workers_no_threads(const workers_run *run) { return workers_train(run); }
