@@ -630,7 +630,8 @@ BADM_API void badm_trainer_defaults(badm_trainer_desc *d);
 BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *bytes);
 
 /* BADM_ERR_ARGUMENT (an unfilled desc, a bad value), BADM_ERR_STATE (the model has an error, nothing to train), BADM_ERR_MEMORY (with what is needed),
-   BADM_ERR_THREAD, or the error of the dry run. *out is NULL then, and badm_model_error(d->model) has the sentence. */
+   BADM_ERR_THREAD, or the error of the dry run. *out is NULL then, and badm_model_error(d->model) has the sentence (but for an unfilled
+   desc, whose model may be any address). */
 BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d);
 BADM_API void badm_trainer_free(badm_trainer *tr);
 BADM_API const char *badm_trainer_error(badm_trainer *tr);             /* the last call's error as a sentence; "" if none */
@@ -678,7 +679,7 @@ BADM_API uint32_t badm_cpu_count(void);                                /* 1 wher
 
 /* What the trainer has seen, in words, one line each; returns the set. buf may be NULL. Needs d->monitors. */
 enum {
-    BADM_SEES_OSCILLATION = 1,      /* successive gradients point against each other: the step is too long */
+    BADM_SEES_OSCILLATION = 1,      /* BADM: successive gradients point against each other: the step is too long */
     BADM_SEES_CRAWL = 2,            /* parameters hardly move: the step is too short */
     BADM_SEES_MEMORY = 4,           /* a step was refused for memory: what it needs and has */
     BADM_SEES_IDLE_WORKERS = 8,     /* S limits you to k of W workers */
@@ -969,7 +970,7 @@ static void *badm_i_alloc(badm_memory *mem, size_t bytes)
     size_t whole = badm_i_plus(bytes, BADM_I_HEAD + BADM_I_ALIGN);
     if (whole == BADM_I_NONE) return NULL;
     if (mem && mem->block) return badm_i_block_alloc(mem, bytes);
-    if (mem) raw = (unsigned char *)mem->alloc(whole, mem->user);
+    if (mem) raw = mem->alloc ? (unsigned char *)mem->alloc(whole, mem->user) : NULL;      /* NULL: a block that is none */
     else {
 #ifdef BADM_I_MALLOC
         raw = (unsigned char *)BADM_I_MALLOC(whole);
@@ -1387,6 +1388,18 @@ static float badm_i_power(float b, uint64_t n)
     float y = 1.0f;
     for (; n; n >>= 1) { if (n & 1u) y *= b; b *= b; }
     return y;
+}
+
+/* 1 - b^n by 1 - xy = (1 - x) + x (1 - y): for b near 1 the difference itself would have lost its digits. */
+static float badm_i_one_less_power(float b, uint64_t n)
+{
+    float y = 1.0f, less = 0.0f, rest = 1.0f - b;
+    for (; n; n >>= 1) {
+        if (n & 1u) { less += y * rest; y *= b; }
+        rest += b * rest;
+        b *= b;
+    }
+    return less;
 }
 
 /* =====================================================================================================================
@@ -3891,6 +3904,7 @@ struct badm_method {
     const char *name;
     uint8_t id, vectors, decoupled;
     void (*delta)(badm_trainer *tr, badm_i_run *run);
+    void (*begin)(badm_trainer *tr);        /* once before a step's deltas; NULL: nothing to do */
 };
 
 /* ---- the pool ---- */
@@ -4207,7 +4221,7 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
 
 static const badm_method *badm_i_method_badm(void)
 {
-    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta };
+    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta, NULL };
     return &method;
 }
 
@@ -4437,6 +4451,12 @@ static float badm_i_nadam_mu(const badm_trainer *tr, uint64_t t)
     return tr->d.beta1 * (1.0f - 0.5f * badm_expf((float)t * tr->d.momentum_decay * -0.0408219945f));
 }
 
+static void badm_i_nadam_begin(badm_trainer *tr)
+{
+    tr->mu = badm_i_nadam_mu(tr, tr->step + 1);
+    tr->mu_next = badm_i_nadam_mu(tr, tr->step + 2);
+}
+
 static float badm_i_nadam_of_g(const badm_trainer *tr) { return (1.0f - tr->mu) / (1.0f - tr->mu_product * tr->mu); }
 static float badm_i_nadam_of_m(const badm_trainer *tr) { return tr->mu_next / (1.0f - tr->mu_product * tr->mu * tr->mu_next); }
 
@@ -4456,25 +4476,24 @@ static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
     }
 }
 
-#define BADM_I_METHOD(NAME, ID, VECTORS, DECOUPLED)                                             \
+#define BADM_I_METHOD(NAME, ID, VECTORS, DECOUPLED, BEGIN)                                      \
     BADM_API const badm_method *badm_method_##NAME(void)                                        \
     {                                                                                           \
-        static const badm_method method = { #NAME, ID, VECTORS, DECOUPLED, badm_i_##NAME##_delta }; \
+        static const badm_method method = { #NAME, ID, VECTORS, DECOUPLED, badm_i_##NAME##_delta, BEGIN }; \
         return &method;                                                                         \
     }
 
-#define BADM_I_NADAM 8              /* 8 and 9: nadam and nadamw have a product of their momenta to carry */
 #define BADM_I_MUON 10
-BADM_I_METHOD(sgd, 1, 0, 0)
-BADM_I_METHOD(momentum, 2, 1, 0)
-BADM_I_METHOD(nesterov, 3, 1, 0)
-BADM_I_METHOD(rmsprop, 4, 1, 0)
-BADM_I_METHOD(adagrad, 5, 1, 0)
-BADM_I_METHOD(adam, 6, 2, 0)
-BADM_I_METHOD(adamw, 7, 2, 1)
-BADM_I_METHOD(nadam, BADM_I_NADAM, 2, 0)
-BADM_I_METHOD(nadamw, 9, 2, 1)
-BADM_I_METHOD(muon, BADM_I_MUON, 2, 1)
+BADM_I_METHOD(sgd, 1, 0, 0, NULL)
+BADM_I_METHOD(momentum, 2, 1, 0, NULL)
+BADM_I_METHOD(nesterov, 3, 1, 0, NULL)
+BADM_I_METHOD(rmsprop, 4, 1, 0, NULL)
+BADM_I_METHOD(adagrad, 5, 1, 0, NULL)
+BADM_I_METHOD(adam, 6, 2, 0, NULL)
+BADM_I_METHOD(adamw, 7, 2, 1, NULL)
+BADM_I_METHOD(nadam, 8, 2, 0, badm_i_nadam_begin)
+BADM_I_METHOD(nadamw, 9, 2, 1, badm_i_nadam_begin)
+BADM_I_METHOD(muon, BADM_I_MUON, 2, 1, NULL)
 
 /* ---- orthogonalisation: all singular values of u[rows,cols] to about 1 ---- */
 
@@ -4536,7 +4555,9 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz h
         badm_i_quintic(set, scratch, r, a, gram3[step], p);
         if (step == 0) memcpy(y, p, r * r * sizeof(float));
         else {
-            badm_i_square_product(set, scratch, r, p, y, w);
+            /* all of P Y: were one half mirrored, the rounding of Y's largest directions, where u nearly vanishes, would reach the others */
+            memset(w, 0, r * r * sizeof(float));
+            badm_i_gemm(set, scratch, r, r, r, p, r, 1, y, r, 1, w, r);
             swap = y; y = w; w = swap;
         }
         if (step == 2) break;
@@ -4544,7 +4565,7 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz h
         badm_i_square_product(set, scratch, r, w, p, a);
     }
     memset(out, 0, n * sizeof(float));
-    if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, y, r, 1, out, r);
+    if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, y, 1, r, out, r);
     else badm_i_gemm(set, scratch, r, c, r, y, r, 1, u, c, 1, out, c);
     scale = 1.0f / badm_sqrtf(scale);
     for (i = 0; i < n; i++) u[i] = out[i] * scale;
@@ -4630,7 +4651,7 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
 static float badm_i_metric_square(const badm_trainer *tr, const badm_i_range *r, const float *g)
 {
     badm_metric metric = badm_i_metric(tr, r->param);
-    float f = r->param->scale, correction = 1.0f - badm_i_power(tr->d.beta2, tr->step);
+    float f = r->param->scale, correction = badm_i_one_less_power(tr->d.beta2, tr->step);
     badm_i_sum sum = { 0, 0 };
     size_t i, e, n;
     if (metric != BADM_DIAGONAL) badm_i_sum_dot(&sum, g, g, r->n);
@@ -4876,7 +4897,7 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
 {
     int is_badm = d->method == NULL;
     badm_rates rates;
-    if (d->model->error.code) { *e = d->model->error; return e->code; }
+    if (d->model->error.code) { *e = d->model->error; return e->code = BADM_ERR_STATE; }
     if (!d->loss) return badm_i_refuse(e, BADM_I_TEXT("there is no loss callback"), 0, 0);
     if (d->model->trainable == 0) return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the model has no parameter to train"), NULL, 0, 0);
     if (d->max_batch == 0) return badm_i_refuse(e, BADM_I_TEXT("max_batch is 0"), 0, 0);
@@ -5365,12 +5386,9 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
     if (tr->d.rates) tr->d.rates(r, tr->step, tr->d.rates_user);
     if (badm_i_check_rates(r, tr->method->id == 0, e)) return e->code;
     tr->beta = r->rho / (r->rho + r->sigma);
-    tr->correction1 = 1.0f - badm_i_power(tr->d.beta1, tr->step + 1);
-    tr->correction2 = 1.0f - badm_i_power(tr->d.beta2, tr->step + 1);
-    if (tr->method->id == BADM_I_NADAM || tr->method->id == BADM_I_NADAM + 1) {
-        tr->mu = badm_i_nadam_mu(tr, tr->step + 1);
-        tr->mu_next = badm_i_nadam_mu(tr, tr->step + 2);
-    }
+    tr->correction1 = badm_i_one_less_power(tr->d.beta1, tr->step + 1);
+    tr->correction2 = badm_i_one_less_power(tr->d.beta2, tr->step + 1);
+    if (tr->method->begin) tr->method->begin(tr);
     return BADM_OK;
 }
 
@@ -5644,7 +5662,7 @@ BADM_API int badm_best_update(badm_best *b, float value)
         b->value = value;
         b->waited = 0;
         b->any = 1;
-        memcpy(b->copy, b->model->slab, b->used * sizeof(float));
+        if (b->used) memcpy(b->copy, b->model->slab, b->used * sizeof(float));
         return 1;
     }
     b->waited++;
@@ -5656,7 +5674,7 @@ BADM_API float badm_best_value(const badm_best *b) { return b->value; }
 BADM_API badm_result badm_best_restore(badm_best *b)
 {
     if (!b->any || b->used != b->model->used) return BADM_ERR_STATE;
-    memcpy(b->model->slab, b->copy, b->used * sizeof(float));
+    if (b->used) memcpy(b->model->slab, b->copy, b->used * sizeof(float));
     return BADM_OK;
 }
 
@@ -7498,8 +7516,9 @@ static int badm_i_npy_header(badm_i_file *f, const char *text, size_t n, badm_ar
         if (!badm_i_python_string(&p, &s, &length) || !badm_i_python_next(&p, ":")) goto damaged;
         if (badm_i_same_text(s, length, "descr") && !(seen & 1)) {
             seen |= 1;
-            if (!badm_i_python_string(&p, &s, &length))
+            if (badm_i_python_next(&p, "["))
                 return badm_i_damaged(f, BADM_I_TEXT("%nan array of records, not of numbers"), 0, 0);
+            if (!badm_i_python_string(&p, &s, &length)) goto damaged;
             e->big = (uint8_t)(length == 3 && s[0] == '>');
             e->kind = length == 3 ? s[1] : 0;
             e->bytes = (uint8_t)(length == 3 && badm_i_is_digit(s[2]) ? s[2] - '0' : 0);
@@ -7544,7 +7563,10 @@ static void badm_i_npy_read(badm_i_file *f, void *argument)
     }
     if (!badm_i_read(f, b, b[6] == 1 ? 2 : 4)) return;
     length = badm_i_bytes_value(b, f->bytes == 10 ? 2 : 4, 0);
-    if (length > 65536u) { badm_i_damaged(f, BADM_I_TEXT("%na .npy header of %0 bytes"), length, 0); return; }
+    if (!length || length > 65536u) {
+        badm_i_damaged(f, BADM_I_TEXT("%na .npy header of %0 bytes"), length, 0);
+        return;
+    }
     memset(&header, 0, sizeof header);
     memset(&e, 0, sizeof e);
     ok = badm_i_read_claimed(f, &header, length) &&
@@ -8013,7 +8035,6 @@ BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_
 #undef BADM_I_MICRO
 #undef BADM_I_MULTIPLY_ADD
 #undef BADM_I_MUON
-#undef BADM_I_NADAM
 #undef BADM_I_NAME_LIMIT
 #undef BADM_I_NAN
 #undef BADM_I_NONE

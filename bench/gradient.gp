@@ -10,5 +10,5 @@ set key outside right center spacing 1.3 samplen 2
 stats f using 2 skip 1 nooutput
 first = STATS_max
 array colour[5] = [vermilion, orange, green, blue, black]
-plot for [i=2:6] f using 1:i with lines lc rgb colour[i-1] lw 2.5 title 'batch '.columnheader(i), \
+plot for [i=2:6] f using 1:i with lines lc rgb colour[i-1] lw 2.5 title i < 6 ? 'batch '.columnheader(i) : 'full batch', \
      first/x lc rgb grey dt 2 lw 1.5 title '1/K'

@@ -145,6 +145,7 @@ static const char *complete_options(options *o)
     if (!(o->sigma > 0)) o->sigma = metrics[i].sigma;
     if (!(o->rho > 0)) o->rho = metrics[i].rho;
     if (!o->epochs || !o->batch || !o->sub_batches) return "--epochs, --batch and --sub-batches need at least 1";
+    if (o->epochs > 10000) return "--epochs needs at most 10000";
     if (o->sub_batches > o->batch) return "--sub-batches cannot be more than the images in a --batch";
     if (!*o->out) return "--out needs a folder";
     return NULL;
@@ -395,8 +396,9 @@ static void disturb(float *canvas, badm_rng *r)
             for (x = left; x < left + wide && x < SIDE; x++) canvas[y * SIDE + x] = 0;
     }
     if (badm_rng_below(r, 12) == 0) {
-        float x = between(r, 0, SIDE), y = between(r, 0, SIDE);
-        ink_line(canvas, x, y, x + between(r, -9, 9), y + between(r, -9, 9), 0.6f, between(r, 0.3f, 0.9f));
+        float x = between(r, 0, SIDE), dx = between(r, -9, 9);
+        float y = between(r, 0, SIDE), dy = between(r, -9, 9), ink = between(r, 0.3f, 0.9f);
+        ink_line(canvas, x, y, x + dx, y + dy, 0.6f, ink);
     }
     for (i = 0; i < PIXELS; i++) canvas[i] += between(r, -grain, grain);
 }
@@ -561,11 +563,12 @@ static void clear_line(terminal *t)
     printf("\r");
 }
 
-static void append_bar(char *out, size_t size, double share, int columns, int utf8)
+static void make_bar(char *out, size_t size, double share, int columns, int utf8)
 {
-    size_t used = strlen(out);
+    size_t used = 0;
     const char *done = utf8 ? "\xe2\x96\x88" : "#", *open = utf8 ? "\xe2\x96\x91" : ".";
     int i, full = (int)(share * columns + 0.5);
+    out[0] = 0;
     for (i = 0; i < columns && used + 4 < size; i++)
         used += (size_t)snprintf(out + used, size - used, "%s", i < full ? done : open);
 }
@@ -595,15 +598,12 @@ typedef struct race {
     uint64_t steps_done, steps_total;   /* of both */
 } race;
 
-/* The orthogonal metric is for matrices: the numbers of a bias follow the diagonal metric, where a matrix's step would
-   be too long. */
-static void set_groups(badm_model *m, const options *o)
+/* The orthogonal metric is for matrices. Biases follow the diagonal metric, where a matrix's 1/sigma would be too long
+   a step: they take a twentieth of it, about the usual 1/1000. */
+static void scale_biases(badm_model *m, const network *net)
 {
-    static const char *const biases[] = { "fc.bias", "fc1.bias", "fc2.bias", "fc3.bias" };
-    size_t i;
-    for (i = 0; i < sizeof biases / sizeof biases[0]; i++)
-        if (o->metric == BADM_ORTHOGONAL && badm_param_find(m, biases[i]).model)
-            badm_set_step_scale(m, biases[i], 0.05f);
+    int i;
+    for (i = 0; i < net->layers; i++) badm_set_step_scale(m, badm_param_name(net->layer[i].bias), 0.05f);
 }
 
 static int new_contestant(contestant *c, const char *name, const badm_method *method, const race *r)
@@ -618,7 +618,7 @@ static int new_contestant(contestant *c, const char *name, const badm_method *me
     c->train.net = c->test.net = new_network(c->model, o->softmax);
     c->train.data = r->data->train;
     c->test.data = r->data->test;
-    if (!method) set_groups(c->model, o);
+    if (!method && o->metric == BADM_ORTHOGONAL) scale_biases(c->model, &c->train.net);
 
     badm_trainer_defaults(&d);
     d.model = c->model;
@@ -654,9 +654,9 @@ static int on_progress(const badm_progress *p, void *user)
 {
     const watch *w = (const watch *)user;
     race *r = w->r;
-    char line[512], tail[256], primal[32] = "";
+    char line[512], head[64], bar[128], tail[256], primal[32] = "";
     double t = now(), done, left;
-    int bar;
+    int columns;
     r->steps_done++;
     if (!r->term.live || t - r->term.last < 0.1) return cancelled;
     r->term.last = t;
@@ -666,11 +666,11 @@ static int on_progress(const badm_progress *p, void *user)
     snprintf(tail, sizeof tail, " loss %.4f acc %5.2f%% %5.0f/s%s %lu:%02lu left", (double)p->loss,
              100 * (double)p->accuracy, p->sample / (t - r->epoch_started + 1e-9), primal, (unsigned long)left / 60,
              (unsigned long)left % 60);
-    snprintf(line, sizeof line, "%2lu/%lu %s ", (unsigned long)p->epoch + 1, (unsigned long)r->o->epochs, w->c->name);
-    bar = r->term.columns - 1 - text_columns(line) - (int)strlen(tail);
-    if (bar > 30) bar = 30;
-    append_bar(line, sizeof line, (double)p->sample / p->samples, bar, r->term.utf8);
-    snprintf(line + strlen(line), sizeof line - strlen(line), "%s", tail);
+    snprintf(head, sizeof head, "%2lu/%lu %s ", (unsigned long)p->epoch + 1, (unsigned long)r->o->epochs, w->c->name);
+    columns = r->term.columns - 1 - (int)strlen(head) - (int)strlen(tail);
+    make_bar(bar, sizeof bar, (double)p->sample / p->samples, columns > 30 ? 30 : columns, r->term.utf8);
+    snprintf(line, sizeof line, "%s%s%s", head, bar, tail);
+    if (columns < 0) line[r->term.columns - 1] = 0;        /* too narrow even without a bar: no line may wrap */
     show_line(&r->term, line);
     return cancelled;
 }
@@ -706,7 +706,7 @@ static void print_epoch(race *r)
     if (r->adam.done == 1)
         printf("           training loss         test accuracy\n"
                "epoch      BADM       Adam       BADM      Adam       time\n");
-    printf("%5lu   %8.5f   %8.5f    %5.2f %%   %5.2f %%   %6.1f s\n", (unsigned long)r->adam.done,
+    printf("%5lu   %8.3g   %8.3g    %5.2f %%   %5.2f %%   %6.1f s\n", (unsigned long)r->adam.done,
            (double)b->train.loss, (double)a->train.loss, 100 * (double)b->test.accuracy, 100 * (double)a->test.accuracy,
            now() - r->started);
     fflush(stdout);
@@ -756,9 +756,12 @@ static uint32_t epochs_to(const contestant *c, float goal)
     return 0;
 }
 
-static void print_row(const char *what, int decimals, double badm, double adam)
+static void print_row(const char *what, const char *format, double badm, double adam)
 {
-    printf("%-30s%10.*f   %10.*f\n", what, decimals, badm, decimals, adam);
+    char left[32], right[32];
+    snprintf(left, sizeof left, format, badm);
+    snprintf(right, sizeof right, format, adam);
+    printf("%-30s%10s   %10s\n", what, left, right);
 }
 
 static void print_table(const race *r)
@@ -776,15 +779,16 @@ static void print_table(const race *r)
         speed[i] = both[i]->done * (double)r->data->train.n / end[i]->seconds;
     }
     printf("\n                                    BADM         Adam\n");
-    print_row("test accuracy, %", 2, 100 * (double)end[0]->test.accuracy, 100 * (double)end[1]->test.accuracy);
-    print_row("test loss", 5, (double)end[0]->test.loss, (double)end[1]->test.loss);
-    print_row("training accuracy, %", 2, 100 * (double)end[0]->train.accuracy, 100 * (double)end[1]->train.accuracy);
-    print_row("training loss", 5, (double)end[0]->train.loss, (double)end[1]->train.loss);
+    print_row("test accuracy, %", "%.2f", 100 * (double)end[0]->test.accuracy, 100 * (double)end[1]->test.accuracy);
+    print_row("test loss", "%.3g", (double)end[0]->test.loss, (double)end[1]->test.loss);
+    print_row("training accuracy, %", "%.2f", 100 * (double)end[0]->train.accuracy,
+              100 * (double)end[1]->train.accuracy);
+    print_row("training loss", "%.3g", (double)end[0]->train.loss, (double)end[1]->train.loss);
     printf("%-30s", "epochs to Adam's training loss");
     for (i = 0; i < 2; i++) reached[i] ? printf("%10lu   ", (unsigned long)reached[i]) : printf("%10s   ", "never");
     printf("\n");
-    print_row("images a second", 0, speed[0], speed[1]);
-    print_row("memory of the trainer, MB", 1, 1e-6 * (double)badm_trainer_memory(r->badm.trainer),
+    print_row("images a second", "%.0f", speed[0], speed[1]);
+    print_row("memory of the trainer, MB", "%.1f", 1e-6 * (double)badm_trainer_memory(r->badm.trainer),
               1e-6 * (double)badm_trainer_memory(r->adam.trainer));
 }
 
@@ -1160,7 +1164,7 @@ static int race_and_report(race *r, double started)
     print_setup(r);
     signal(SIGINT, on_interrupt);
     finished = run_race(r);
-    kept = cancelled || r->badm.done > 0;       /* an error in the first epoch leaves the files of an earlier run alone */
+    kept = cancelled || r->badm.done > 0;       /* an error in the first epoch leaves an earlier run's files alone */
     if (finished) {
         print_table(r);
         print_diagnosis(&r->badm);

@@ -11,7 +11,8 @@
 typedef enum problem_kind {
     PROBLEM_XOR,            /* 4 samples, 2-8-1 */
     PROBLEM_BLOBS,          /* 96 points around 3 centres, 2-16-3; dropout if asked for */
-    PROBLEM_REGRESSION      /* 96 rows of a noisy linear function, 4-1 */
+    PROBLEM_REGRESSION,     /* 96 rows of a noisy linear function, 4-1 */
+    PROBLEM_WIDE            /* the blobs with 2-6000-3: enough work that a trainer wakes its workers, for gradients and updates */
 } problem_kind;
 
 typedef struct problem {
@@ -25,7 +26,7 @@ typedef struct problem {
     int32_t labels[PROBLEM_SAMPLES];
 } problem;
 
-/* [count,1] or, for the blobs, [count,3]. */
+/* [count,3] for the blobs, else [count,1]. */
 static inline badm_tensor *problem_outputs(badm_tape *t, const badm_batch *b, void *user)
 {
     const problem *p = (const problem *)user;
@@ -40,7 +41,7 @@ static inline badm_tensor *problem_loss(badm_tape *t, const badm_batch *b, void 
 {
     const problem *p = (const problem *)user;
     badm_tensor *out = problem_outputs(t, b, user);
-    if (p->kind == PROBLEM_BLOBS) return badm_cross_entropy(t, out, badm_labels(t, p->labels, b));
+    if (p->kind == PROBLEM_BLOBS || p->kind == PROBLEM_WIDE) return badm_cross_entropy(t, out, badm_labels(t, p->labels, b));
     if (p->kind == PROBLEM_XOR) return badm_bce_with_logits(t, out, badm_rows(t, p->y, 1, b));
     return badm_mse(t, out, badm_rows(t, p->y, 1, b));
 }
@@ -49,6 +50,8 @@ static inline badm_tensor *problem_loss(badm_tape *t, const badm_batch *b, void 
 static inline int problem_new(problem *p, problem_kind kind, badm_memory *mem, uint64_t seed)
 {
     static const float centre[3][2] = { { 0.8f, 0 }, { -0.4f, 0.7f }, { -0.4f, -0.7f } }, truth[4] = { 1, -2, 0.5f, 0.25f };
+    const int blobs = kind == PROBLEM_BLOBS || kind == PROBLEM_WIDE;
+    const badm_dim units = kind == PROBLEM_XOR ? 8 : kind == PROBLEM_BLOBS ? 16 : 6000;
     badm_rng r;
     uint32_t i, j;
     memset(p, 0, sizeof *p);
@@ -62,7 +65,7 @@ static inline int problem_new(problem *p, problem_kind kind, badm_memory *mem, u
             x[0] = (float)(i & 1u);
             x[1] = (float)(i >> 1);
             p->y[i] = (float)((i & 1u) ^ (i >> 1));
-        } else if (kind == PROBLEM_BLOBS) {
+        } else if (blobs) {
             p->labels[i] = (int32_t)(i % 3);
             for (j = 0; j < 2; j++) x[j] = centre[i % 3][j] + 0.2f * badm_rng_normal(&r);
         } else {
@@ -72,8 +75,8 @@ static inline int problem_new(problem *p, problem_kind kind, badm_memory *mem, u
     }
     p->model = badm_model_new_in(mem, seed);
     if (!p->model) return 0;
-    if (kind != PROBLEM_REGRESSION) p->hidden = badm_linear_new(p->model, "hidden", 2, kind == PROBLEM_XOR ? 8 : 16);
-    p->output = badm_linear_new(p->model, "output", kind == PROBLEM_XOR ? 8 : kind == PROBLEM_BLOBS ? 16 : 4, kind == PROBLEM_BLOBS ? 3 : 1);
+    if (kind != PROBLEM_REGRESSION) p->hidden = badm_linear_new(p->model, "hidden", 2, units);
+    p->output = badm_linear_new(p->model, "output", kind == PROBLEM_REGRESSION ? 4 : units, blobs ? 3 : 1);
     return 1;
 }
 

@@ -143,6 +143,43 @@ TEST(adamw_follows_pytorch) { follows_pytorch("adamw"); }
 TEST(nadam_follows_pytorch) { follows_pytorch("nadam"); }
 TEST(nadamw_follows_pytorch) { follows_pytorch("nadamw"); }
 
+static badm_tensor *long_loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    badm_tensor *d = badm_shift(t, badm_param_use(t, *(const badm_param *)user), -1.0f);
+    (void)b;
+    return badm_sum(t, badm_mul(t, d, d));
+}
+
+/* Steps are taken in short runs, split between workers: equal weights with equal gradients stay equal, to the bit. */
+TEST(all_entries_of_a_long_parameter_are_treated_alike)
+{
+    static const char *const names[9] = {
+        "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "nadam", "nadamw"
+    };
+    static const badm_dim size = 5003;
+    size_t k, i, apart;
+    for (k = 0; k < 9; k++) {
+        badm_model *m = badm_model_new(1);
+        badm_param w = badm_param_new(m, "w", 1, &size, badm_init_constant(3.0f));
+        badm_trainer *tr = NULL;
+        badm_trainer_desc d;
+        const float *x;
+        int step;
+        badm_trainer_defaults(&d);
+        d.model = m; d.loss = long_loss; d.user = &w; d.max_batch = 3; d.sub_batches = 3; d.workers = 2;
+        d.method = method_named(names[k]); d.lr = 0.01f; d.weight_decay = 0.1f; d.clip = 50.0f;
+        CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+        if (!tr) { badm_model_free(m); continue; }
+        for (step = 0; step < 4; step++) CHECK_INT(badm_step(tr, NULL, 3, NULL), BADM_OK);
+        x = badm_param_values(w);
+        for (i = apart = 0; i < size; i++) apart += memcmp(&x[i], &x[0], sizeof *x) != 0;
+        CHECK_INT(apart, 0);
+        CHECK(x[0] < 3.0f && x[0] > 1.0f);
+        badm_trainer_free(tr);
+        badm_model_free(m);
+    }
+}
+
 /* The report of a first step of plain SGD, against what the model itself shows. */
 TEST(the_report_of_a_step_fits_what_the_model_did)
 {
@@ -196,5 +233,6 @@ TEST(the_report_of_a_step_fits_what_the_model_did)
 TEST_MAIN(
     RUN(sgd_follows_pytorch) RUN(momentum_follows_pytorch) RUN(nesterov_follows_pytorch) RUN(rmsprop_follows_pytorch)
     RUN(adagrad_follows_pytorch) RUN(adam_follows_pytorch) RUN(adamw_follows_pytorch) RUN(nadam_follows_pytorch)
-    RUN(nadamw_follows_pytorch) RUN(the_report_of_a_step_fits_what_the_model_did)
+    RUN(nadamw_follows_pytorch) RUN(all_entries_of_a_long_parameter_are_treated_alike)
+    RUN(the_report_of_a_step_fits_what_the_model_did)
 )

@@ -175,7 +175,7 @@ TEST(losses_and_lookups_refuse_labels_that_do_not_fit)
 {
     static const badm_dim two[1] = { 2 };
     static const int32_t over[2] = { 0, 3 }, under[2] = { -1, 0 };
-    REFUSED(badm_cross_entropy(s.t, s.x23, s.labels5), BADM_ERR_SHAPE, "cross_entropy", "[5]");
+    REFUSED(badm_cross_entropy(s.t, s.x23, s.labels5), BADM_ERR_SHAPE, "cross_entropy", "[2,3] with 5 labels");
     REFUSED(badm_cross_entropy(s.t, s.x23, badm_ints_input(s.t, 1, two, over)), BADM_ERR_LABEL, "cross_entropy", "3");
     REFUSED(badm_cross_entropy(s.t, s.x23, badm_ints_input(s.t, 1, two, under)), BADM_ERR_LABEL, "cross_entropy", "1");
     REFUSED(badm_cross_entropy_ignore(s.t, s.x23, badm_ints_input(s.t, 1, two, over), -1), BADM_ERR_LABEL, "cross_entropy", "3");
@@ -196,7 +196,7 @@ TEST(leaves_refuse_bad_shapes)
     static const badm_dim zero[2] = { 2, 0 }, five[5] = { 1, 1, 1, 1, 1 }, wraps[4] = { 65536, 65536, 65536, 65536 }, huge[2] = { 0xffffffffu, 0xffffffffu };
     REFUSED(badm_input(s.t, 2, zero, NULL), BADM_ERR_SHAPE, "input", "0");
     REFUSED(badm_input(s.t, 5, five, NULL), BADM_ERR_SHAPE, "input", "5");
-    REFUSED(badm_variable(s.t, 2, zero, NULL), BADM_ERR_SHAPE, "variable", "0");
+    REFUSED(badm_variable(s.t, 2, zero, NULL), BADM_ERR_SHAPE, "[2,0]", "elements");
     REFUSED(badm_input(s.t, 4, wraps, NULL), BADM_ERR_MEMORY, "input", "65536");
     REFUSED(badm_input(s.t, 2, huge, NULL), BADM_ERR_MEMORY, "input", "4294967295");
 }
@@ -224,10 +224,6 @@ TEST(a_bad_desc_is_refused_in_words)
     problem_new(&p, PROBLEM_BLOBS, NULL, 1);
     problem_desc(&p, &good);
 #define BAD(change, text) d = good; change; refuse_desc(&d, BADM_ERR_ARGUMENT, text)
-    BAD(d.filled = 0, "badm_trainer_defaults");
-    memset(&d, 0, sizeof d);
-    d.model = p.model; d.loss = problem_loss; d.user = &p; d.max_batch = 4; d.sub_batches = 1; d.workers = 1; d.sigma = 1; d.rho = 1;
-    refuse_desc(&d, BADM_ERR_ARGUMENT, "badm_trainer_defaults");
     BAD(d.loss = NULL, "loss");
     BAD(d.max_batch = 0, "max_batch");
     BAD(d.sub_batches = 0, "sub_batches");
@@ -239,7 +235,7 @@ TEST(a_bad_desc_is_refused_in_words)
     BAD(d.rho = -1, "rho");
     BAD(d.rho = (float)NAN, "rho");
     BAD(d.local_steps = 0, "local_steps");
-    BAD(d.local_steps = 2, "per");                                      /* needs the per-slot form */
+    BAD(d.local_steps = 2, "BADM_PER_SLOT");                                      /* needs the per-slot form */
     BAD((d.local_steps = 2, d.form = BADM_PER_SLOT, d.metric = BADM_ORTHOGONAL), "orthogonal");
     BAD(d.metric = BADM_SISA, "SISA");                                  /* needs it too */
     BAD(d.ridge = -1, "ridge");
@@ -266,6 +262,21 @@ TEST(a_bad_desc_is_refused_in_words)
     CHECK(tr == NULL);
     CHECK_INT(badm_model_result(p.model), BADM_OK);                     /* a refused trainer does not stick in the model */
     problem_free(&p);
+}
+
+/* Its model may be any address, so nothing can be said there; the code alone tells. */
+TEST(an_unfilled_desc_is_refused_unread)
+{
+    badm_trainer_desc d;
+    badm_trainer *tr = (badm_trainer *)(void *)&d;
+    size_t bytes;
+    memset(&d, 0xa5, sizeof d);
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_ERR_ARGUMENT);
+    CHECK(tr == NULL);
+    CHECK_INT(badm_trainer_bytes(&d, &bytes), BADM_ERR_ARGUMENT);
+    memset(&d, 0, sizeof d);
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_ERR_ARGUMENT);
+    CHECK_INT(badm_trainer_new(&tr, NULL), BADM_ERR_ARGUMENT);
 }
 
 TEST(a_model_with_nothing_to_train_is_refused)
@@ -560,6 +571,7 @@ TEST_MAIN(
     RUN(dropout_refuses_what_is_no_probability)
     RUN(leaves_refuse_bad_shapes)
     RUN(a_bad_desc_is_refused_in_words)
+    RUN(an_unfilled_desc_is_refused_unread)
     RUN(a_model_with_nothing_to_train_is_refused)
     RUN(a_model_with_an_error_is_refused)
     RUN(a_loss_that_does_not_fit_is_found_by_the_dry_run)

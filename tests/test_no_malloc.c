@@ -68,21 +68,21 @@ static long count_calls(void) { return 0; }
 static int counts_calls(void) { return 0; }
 #endif
 
-TEST(a_thousand_steps_call_malloc_never)
+/* Every so many of the ways of training. */
+static void train(problem_kind kind, unsigned steps, unsigned every)
 {
     static float out[PROBLEM_SAMPLES * 3];
     const problem_variant *all;
     unsigned count, i, j;
-    if (!counts_calls()) SKIP("malloc cannot be replaced here");
     all = problem_variants(&count);
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < count; i += every) {
         badm_trainer_desc d;
         badm_trainer *tr;
         badm_report r;
         badm_score score;
         problem p;
         long before;
-        problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+        problem_new(&p, kind, NULL, 1);
         p.dropout = 0.25f;
         problem_desc(&p, &d);
         problem_use(&d, all + i);
@@ -91,7 +91,7 @@ TEST(a_thousand_steps_call_malloc_never)
         d.max_batch = 12;
         CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
         before = count_calls();
-        for (j = 0; j < 1000; j++) CHECK_INT(badm_step(tr, NULL, 12, &r), BADM_OK);
+        for (j = 0; j < steps; j++) CHECK_INT(badm_step(tr, NULL, 12, &r), BADM_OK);
         for (j = 0; j < 3; j++) CHECK_INT(badm_epoch(tr, PROBLEM_SAMPLES, 11, NULL, NULL), BADM_OK);
         CHECK_INT(count_calls(), before);
         CHECK_INT(badm_evaluate(tr, NULL, NULL, PROBLEM_SAMPLES, &score), BADM_OK);
@@ -108,4 +108,19 @@ TEST(a_thousand_steps_call_malloc_never)
     }
 }
 
-TEST_MAIN(RUN(a_thousand_steps_call_malloc_never))
+TEST(a_thousand_steps_call_malloc_never)
+{
+    if (!counts_calls()) SKIP("malloc cannot be replaced here");
+    train(PROBLEM_BLOBS, 1000, 1);
+}
+
+TEST(steps_on_all_workers_call_malloc_never)
+{
+    if (!counts_calls()) SKIP("malloc cannot be replaced here");
+    train(PROBLEM_WIDE, 10, 4);
+}
+
+TEST_MAIN(
+    RUN(a_thousand_steps_call_malloc_never)
+    RUN(steps_on_all_workers_call_malloc_never)
+)

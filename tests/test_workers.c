@@ -8,7 +8,7 @@
 
 static const uint32_t slots[] = { 1, 2, 3, 5, 8 }, threads[] = { 1, 2, 3, 4, 8 };
 
-static workers_run make_run(unsigned variant, uint32_t sub_batches, uint32_t workers, uint32_t micro_batch, int extras)
+static workers_run make_run(unsigned variant, uint32_t sub_batches, uint32_t workers, uint32_t micro_batch, int extras, int wide)
 {
     workers_run r;
     r.variant = variant;
@@ -16,21 +16,22 @@ static workers_run make_run(unsigned variant, uint32_t sub_batches, uint32_t wor
     r.workers = workers;
     r.micro_batch = micro_batch;
     r.extras = extras;
+    r.wide = wide;
     return r;
 }
 
-/* Every way of training, every S, every W: one hash for every S. */
-static void hashes_agree(uint32_t micro_batch, int extras)
+/* Every way of training, every S, every W (every other one on the wide problem, which takes longer): one hash for every S. */
+static void hashes_agree(uint32_t micro_batch, int extras, int wide)
 {
     const problem_variant *all;
     unsigned count, v, s, w;
     all = problem_variants(&count);
     for (v = 0; v < count; v++)
-        for (s = 0; s < 5; s++) {
-            workers_run run = make_run(v, slots[s], 1, micro_batch, extras);
+        for (s = 0; s < 5; s += wide ? 2 : 1) {
+            workers_run run = make_run(v, slots[s], 1, micro_batch, extras, wide);
             uint64_t expected = workers_no_threads(&run);
             CHECK(expected != 0);
-            for (w = 0; w < 5; w++) {
+            for (w = wide ? 1 : 0; w < 5; w += wide ? 2 : 1) {
                 uint64_t hash;
                 run.workers = threads[w];
                 hash = workers_train(&run);
@@ -40,41 +41,43 @@ static void hashes_agree(uint32_t micro_batch, int extras)
         }
 }
 
-TEST(the_number_of_workers_changes_no_bit)                                     { hashes_agree(0, 0); }
-TEST(the_number_of_workers_changes_no_bit_with_micro_batches)                  { hashes_agree(3, 0); }
-TEST(the_number_of_workers_changes_no_bit_with_dropout_clipping_and_balancing) { hashes_agree(0, 1); }
-TEST(the_number_of_workers_changes_no_bit_with_all_of_them)                    { hashes_agree(2, 1); }
+TEST(the_number_of_workers_changes_no_bit)                          { hashes_agree(0, 0, 0); }
+TEST(nor_with_micro_batches)                                        { hashes_agree(3, 0, 0); }
+TEST(nor_with_dropout_clipping_decay_and_balancing)                 { hashes_agree(0, 1, 0); }
+TEST(nor_with_all_of_them)                                          { hashes_agree(2, 1, 0); }
+TEST(nor_where_they_share_the_update)                               { hashes_agree(0, 0, 1); }
+TEST(nor_where_they_share_the_update_with_all_of_them)              { hashes_agree(2, 1, 1); }
 
 TEST(a_build_without_threads_accepts_workers)
 {
-    workers_run one = make_run(0, 3, 1, 0, 0), eight = make_run(0, 3, 8, 0, 0);
+    workers_run one = make_run(0, 3, 1, 0, 0, 0), eight = make_run(0, 3, 8, 0, 0, 0);
     CHECK(workers_no_threads(&one) == workers_no_threads(&eight));
 }
 
 TEST(the_hashes_tell_runs_apart)
 {
-    workers_run run = make_run(0, 3, 2, 0, 0), other = make_run(0, 5, 2, 0, 0);
+    workers_run run = make_run(0, 3, 2, 0, 0, 0), other = make_run(0, 5, 2, 0, 0, 0);
     uint64_t hash = workers_train(&run);
     CHECK(hash != workers_train(&other));
-    other = make_run(1, 3, 2, 0, 0);
+    other = make_run(1, 3, 2, 0, 0, 0);
     CHECK(hash != workers_train(&other));
-    other = make_run(0, 3, 2, 0, 1);
+    other = make_run(0, 3, 2, 0, 1, 0);
     CHECK(hash != workers_train(&other));
 }
 
-TEST(evaluation_and_prediction_do_not_depend_on_workers)
+static void evaluation_agrees(problem_kind kind, unsigned every)
 {
     static float first[PROBLEM_SAMPLES * 3], out[PROBLEM_SAMPLES * 3];
     badm_score expected, score;
     uint32_t s, w, n;
     memset(&expected, 0, sizeof expected);
-    for (s = 0; s < 5; s++)
-        for (w = 0; w < 5; w++)
+    for (s = 0; s < 5; s += every)
+        for (w = 0; w < 5; w += every)
             for (n = PROBLEM_SAMPLES; n >= 1; n = n / 3) {
                 badm_trainer_desc d;
                 badm_trainer *tr;
                 problem p;
-                problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+                problem_new(&p, kind, NULL, 1);
                 p.dropout = 0.5f;           /* has no effect outside of training */
                 problem_desc(&p, &d);
                 d.sub_batches = slots[s];
@@ -92,6 +95,12 @@ TEST(evaluation_and_prediction_do_not_depend_on_workers)
             }
 }
 
+TEST(evaluation_and_prediction_do_not_depend_on_workers)
+{
+    evaluation_agrees(PROBLEM_BLOBS, 1);
+    evaluation_agrees(PROBLEM_WIDE, 2);
+}
+
 /* ---- the caller's floating-point state ---- */
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__TINYC__)
@@ -106,19 +115,18 @@ static void set_fp_state(unsigned s) { (void)s; }
 #define FP_FLUSH 0x8040u            /* results and operands that are subnormal become zero */
 #define FP_ROUND_UP 0x4000u
 
-/* A weight that starts at 0 and whose gradients are subnormal: it moves only if they are kept. */
-typedef struct { badm_model *model; badm_param w; badm_linear l; problem data; } subnormal_problem;
+/* The wide problem with a weight that starts at 0 and whose gradients are subnormal: it moves only if they are kept. */
+typedef struct { problem p; badm_param w; } subnormal_problem;
 
 static badm_tensor *subnormal_loss(badm_tape *t, const badm_batch *b, void *user)
 {
-    const subnormal_problem *s = (const subnormal_problem *)user;
+    subnormal_problem *s = (subnormal_problem *)user;
     static const badm_dim one[1] = { 1 };
     static const float tiny[1] = { 3e-39f };
-    badm_tensor *loss = badm_bce_with_logits(t, badm_linear_forward(t, s->l, badm_rows(t, s->data.x, 2, b)), badm_rows(t, s->data.y, 1, b));
-    return badm_add(t, loss, badm_sum(t, badm_mul(t, badm_param_use(t, s->w), badm_input(t, 1, one, tiny))));
+    return badm_add(t, problem_loss(t, b, &s->p), badm_sum(t, badm_mul(t, badm_param_use(t, s->w), badm_input(t, 1, one, tiny))));
 }
 
-typedef struct { uint64_t hash; badm_score score; float out[4], w; unsigned changed; } fp_result;
+typedef struct { uint64_t hash; badm_score score; float w; unsigned changed; } fp_result;
 
 static fp_result train_in_state(unsigned state, uint32_t workers, badm_form form)
 {
@@ -130,29 +138,31 @@ static fp_result train_in_state(unsigned state, uint32_t workers, badm_form form
     fp_result r;
     int i;
     memset(&r, 0, sizeof r);
-    problem_new(&s.data, PROBLEM_XOR, NULL, 1);
-    s.model = badm_model_new(4);
-    s.w = badm_param_new(s.model, "w", 1, one, badm_init_constant(0));
-    s.l = badm_linear_new(s.model, "l", 2, 1);
-    badm_trainer_defaults(&d);
-    d.model = s.model; d.loss = subnormal_loss; d.user = &s; d.max_batch = 4; d.sub_batches = 2; d.workers = workers; d.form = form;
+    problem_new(&s.p, PROBLEM_WIDE, NULL, 1);
+    s.w = badm_param_new(s.p.model, "w", 1, one, badm_init_constant(0));
+    problem_desc(&s.p, &d);
+    d.loss = subnormal_loss;
+    d.user = &s;
+    d.max_batch = 12;
+    d.sub_batches = 3;
+    d.workers = workers;
+    d.form = form;
     set_fp_state(before | state);
     CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
     r.changed |= fp_state() ^ (before | state);
     for (i = 0; i < 10; i++) {
-        CHECK_INT(badm_step(tr, NULL, 4, NULL), BADM_OK);
+        CHECK_INT(badm_step(tr, NULL, 12, NULL), BADM_OK);
         r.changed |= fp_state() ^ (before | state);
     }
-    CHECK_INT(badm_epoch(tr, 4, 2, NULL, NULL), BADM_OK);
+    CHECK_INT(badm_epoch(tr, 30, 12, NULL, NULL), BADM_OK);
     r.changed |= fp_state() ^ (before | state);
-    CHECK_INT(badm_evaluate(tr, NULL, NULL, 4, &r.score), BADM_OK);
+    CHECK_INT(badm_evaluate(tr, NULL, NULL, 50, &r.score), BADM_OK);
     r.changed |= fp_state() ^ (before | state);
     set_fp_state(before);
-    r.hash = badm_model_hash(s.model);
+    r.hash = badm_model_hash(s.p.model);
     r.w = badm_param_values(s.w)[0];
     badm_trainer_free(tr);
-    badm_model_free(s.model);
-    problem_free(&s.data);
+    problem_free(&s.p);
     return r;
 }
 
@@ -165,7 +175,7 @@ TEST(flush_to_zero_and_rounding_of_the_caller_change_no_bit)
     for (form = BADM_COLLAPSED; form <= BADM_PER_SLOT; form++) {
         fp_result plain = train_in_state(0, 1, (badm_form)form);
         CHECK(plain.w < 0 && plain.w > -1e-36f);            /* the weight saw its subnormal gradients */
-        for (workers = 1; workers <= 3; workers++)
+        for (workers = 1; workers <= 4; workers++)
             for (i = 0; i < 3; i++) {
                 fp_result r = train_in_state(states[i], workers, (badm_form)form);
                 CHECK(r.hash == plain.hash);
@@ -179,7 +189,7 @@ TEST(flush_to_zero_and_rounding_of_the_caller_change_no_bit)
 
 TEST(two_hundred_trainers_come_and_go)
 {
-    workers_run run = make_run(0, 5, 4, 0, 0);
+    workers_run run = make_run(0, 5, 4, 0, 0, 0);
     uint64_t expected = workers_train(&run);
     int i;
     for (i = 0; i < 200; i++) {
@@ -231,7 +241,7 @@ TEST(two_trainers_run_in_two_threads)
     pthread_t thread[3];
     int i;
     for (i = 0; i < 3; i++) {
-        job[i].run = make_run((unsigned)i * 3, 3, 2 + (uint32_t)i, 0, i);
+        job[i].run = make_run((unsigned)i * 3, 3, 2 + (uint32_t)i, 0, i > 0, i == 1);
         job[i].expected = workers_train(&job[i].run);
         job[i].wrong = 0;
     }
@@ -244,9 +254,11 @@ TEST(there_is_at_least_one_core) { CHECK(badm_cpu_count() >= 1); }
 
 TEST_MAIN(
     RUN(the_number_of_workers_changes_no_bit)
-    RUN(the_number_of_workers_changes_no_bit_with_micro_batches)
-    RUN(the_number_of_workers_changes_no_bit_with_dropout_clipping_and_balancing)
-    RUN(the_number_of_workers_changes_no_bit_with_all_of_them)
+    RUN(nor_with_micro_batches)
+    RUN(nor_with_dropout_clipping_decay_and_balancing)
+    RUN(nor_with_all_of_them)
+    RUN(nor_where_they_share_the_update)
+    RUN(nor_where_they_share_the_update_with_all_of_them)
     RUN(a_build_without_threads_accepts_workers)
     RUN(the_hashes_tell_runs_apart)
     RUN(evaluation_and_prediction_do_not_depend_on_workers)

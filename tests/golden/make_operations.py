@@ -151,6 +151,7 @@ def operations(g):
     entropy = lambda x, i: F.cross_entropy(x.reshape(-1, x.shape[-1]), i.reshape(-1))
     g.case("cross_entropy", [(5, 4)], entropy, ints=[0, 3, 1, 1, 2])
     g.case("cross_entropy", [(1, 3)], entropy, ints=[2])
+    g.case("cross_entropy", [(4,)], entropy, ints=[1])
     g.case("cross_entropy", [(9, 33)], entropy, ints=[0, 32, 7, 7, 16, 31, 1, 2, 15])
     g.case("cross_entropy", [(5, 4)], entropy, ints=[-100, 3, -100, 1, 2])
     g.case("cross_entropy", [(2, 3, 5)], entropy, ints=[0, 4, 1, 1, -100, 2])
