@@ -5395,7 +5395,7 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
 static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out, badm_error *e)
 {
     uint32_t i, total, ranges = (uint32_t)tr->range_count;
-    int per_slot = tr->d.form == BADM_PER_SLOT, moment = per_slot && badm_i_has_moment(tr);
+    int per_slot = tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
     float square;
     badm_error other;
     if (tr->layout != tr->model->layout)
@@ -5417,14 +5417,14 @@ again:
     if (badm_i_gather(tr, e, out)) return e->code;
     badm_i_parallel(tr, badm_i_job_mean, ranges, badm_i_little_update(tr));
     if (tr->d.allreduce) {
-        if (!per_slot || moment || tr->d.clip > 0) {
+        if (common) {
             if (badm_i_exchange(tr, tr->mean, tr->n, e)) return e->code;
             if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
         }
         badm_i_parallel(tr, badm_i_job_norms, ranges, badm_i_little_update(tr));
     }
     square = BADM_I_TOTAL(tr, gradient);
-    if (!badm_i_is_finite(square))
+    if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
         return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"), NULL, 0, 0);
     out->grad_norm = badm_sqrtf(square);
     out->clip_factor = tr->clip_factor = tr->d.clip > 0 && out->grad_norm > tr->d.clip ? tr->d.clip / out->grad_norm : 1.0f;

@@ -23,9 +23,9 @@ typedef struct {
 static const contender contenders[] = {
     { "BADM",           NULL,                 BADM_PLAIN,    0.5f },
     { "Nesterov",       badm_method_nesterov, BADM_PLAIN,    0.05f },
-    { "BADM, diagonal", NULL,                 BADM_DIAGONAL, 1e-3f },
-    { "NAdam",          badm_method_nadam,    BADM_PLAIN,    5e-4f },
-    { "Adam",           badm_method_adam,     BADM_PLAIN,    5e-4f }
+    { "BADM, diagonal", NULL,                 BADM_DIAGONAL, 4e-3f },
+    { "NAdam",          badm_method_nadam,    BADM_PLAIN,    2e-3f },
+    { "Adam",           badm_method_adam,     BADM_PLAIN,    2e-3f }
 };
 enum { CONTENDERS = sizeof contenders / sizeof contenders[0] };
 

@@ -359,7 +359,7 @@ static void batches(const digits *train, const digits *test)
     FILE *f;
     size_t i;
 
-    s.sub_batches = 2; s.micro_batch = 500; s.decay = 1; s.epochs = quick ? 2 : 20;
+    s.sub_batches = 2; s.micro_batch = 500; s.decay = 1; s.epochs = quick ? 2 : 15;
 
     printf("B = 2, S = 2: step sizes, on %u images in 2 batches, %u epochs\n", (unsigned)small, (unsigned)s.epochs);
     f = csv("batches_tuning");
@@ -413,10 +413,10 @@ static void compare(const digits *train, const digits *test)
     enum { N = 7, ADAM = 3 };
     contender c[N] = {
         { "badm_plain", NULL, BADM_PLAIN, 1, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "badm_diagonal", NULL, BADM_DIAGONAL, 1e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
+        { "badm_diagonal", NULL, BADM_DIAGONAL, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
         { "badm_orthogonal", NULL, BADM_ORTHOGONAL, 0.01f, 0, 0, { 0 }, { 0 }, { 0 } },
         { "adam", badm_method_adam, BADM_PLAIN, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "nadam", badm_method_nadam, BADM_PLAIN, 1e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
+        { "nadam", badm_method_nadam, BADM_PLAIN, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
         { "nesterov", badm_method_nesterov, BADM_PLAIN, 0.1f, 0, 0, { 0 }, { 0 }, { 0 } },
         { "muon", badm_method_muon, BADM_PLAIN, 0.01f, 0, 0, { 0 }, { 0 }, { 0 } }
     };
@@ -485,7 +485,7 @@ static void speed(const digits *train)
     enum { REPEATS = 9, SLOTS = 5, WORKERS = 2, BATCHES = 2 };
     static const uint32_t slots[SLOTS] = { 1, 2, 4, 8, 16 }, batch[BATCHES] = { 128, 1024 };
     static double rate[BATCHES][SLOTS][WORKERS][REPEATS];
-    uint32_t samples = quick ? 2048 : 16384, *index = (uint32_t *)need(samples * sizeof *index), i;
+    uint32_t samples = quick ? 2048 : 8192, *index = (uint32_t *)need(samples * sizeof *index), i;
     int b, s, w, r, repeats = quick ? 3 : REPEATS;
     badm_model *m[BATCHES][SLOTS][WORKERS];
     badm_trainer *tr[BATCHES][SLOTS][WORKERS];
@@ -543,9 +543,9 @@ static void speed(const digits *train)
 
 static void local(const digits *train)
 {
-    enum { N = 3 };
-    static const struct { const char *name; uint32_t local_steps, batch; } arm[N] = {
-        { "K1", 1, 100 }, { "K4", 4, 100 }, { "batch_4x", 1, 400 }
+    enum { N = 4 };
+    static const struct { const char *name; uint32_t local_steps, batch; float step; } arm[N] = {
+        { "K1", 1, 100, 0.5f }, { "K4", 4, 100, 0.5f }, { "batch_4x", 1, 400, 0.5f }, { "batch_4x_step_4x", 1, 400, 2 }
     };
     static outcome o[N][MAX_SEEDS];
     int seeds = quick ? 1 : 3, i, k;
@@ -554,25 +554,28 @@ static void local(const digits *train)
     uint32_t e;
     FILE *f = csv("local");
 
-    s.form = BADM_PER_SLOT; s.epochs = quick ? 2 : 20;
+    s.form = BADM_PER_SLOT; s.epochs = quick ? 2 : 10;
     for (i = 0; i < N; i++)
         for (k = 0; k < seeds; k++) {
-            s.local_steps = arm[i].local_steps; s.batch = arm[i].batch; s.seed = (uint64_t)(k + 1);
+            s.local_steps = arm[i].local_steps; s.batch = arm[i].batch; s.step = arm[i].step; s.seed = (uint64_t)(k + 1);
             o[i][k] = run(&s, &few, NULL, 1);
             if (o[i][k].diverged) die(arm[i].name, "diverged");
         }
-    fprintf(f, "epoch,gradients,K1,K4,batch_4x,K1_exchanges,K4_exchanges,batch_4x_exchanges\n");
+    fprintf(f, "epoch");
+    for (i = 0; i < N; i++) fprintf(f, ",%s,%s_exchanges", arm[i].name, arm[i].name);
     for (e = 0; e < s.epochs; e++) {
-        uint32_t done = (e + 1) * few.n;
-        fprintf(f, "%u,%u", (unsigned)e + 1, (unsigned)done);
-        for (i = 0; i < N; i++) fprintf(f, ",%.6g", mean_loss(o[i], seeds, e));
-        for (i = 0; i < N; i++) fprintf(f, ",%u", (unsigned)(done / (arm[i].batch * arm[i].local_steps)));
-        fprintf(f, "\n");
+        fprintf(f, "\n%u", (unsigned)e + 1);
+        for (i = 0; i < N; i++)
+            fprintf(f, ",%.6g,%u", mean_loss(o[i], seeds, e), (unsigned)((e + 1) * few.n / (arm[i].batch * arm[i].local_steps)));
     }
+    fprintf(f, "\n");
     close_csv(f);
-    for (i = 0; i < N; i++) printf("RESULT local_%s_train_loss %.6g\n", arm[i].name, mean_loss(o[i], seeds, s.epochs - 1));
-    printf("RESULT local_steps_4_loss_ratio %.3f\n", mean_loss(o[1], seeds, s.epochs - 1) / mean_loss(o[0], seeds, s.epochs - 1));
-    printf("RESULT batch_4x_loss_ratio %.3f\n", mean_loss(o[2], seeds, s.epochs - 1) / mean_loss(o[0], seeds, s.epochs - 1));
+    for (i = 0; i < N; i++) {
+        double ratio = mean_loss(o[i], seeds, s.epochs - 1) / mean_loss(o[0], seeds, s.epochs - 1);
+        printf("RESULT local_%s_train_loss %.6g\n", arm[i].name, mean_loss(o[i], seeds, s.epochs - 1));
+        if (i == 1) printf("RESULT local_steps_4_loss_ratio %.3f\n", ratio);
+        if (i > 1) printf("RESULT %s_loss_ratio %.3f\n", arm[i].name, ratio);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ set title 'equal gradients'
 set xlabel 'epochs of gradients'
 plot f using 1:'K1' with linespoints lc rgb blue lw 2.5 pt 7 ps 0.6 title 'K = 1, batch 100', \
      f using 1:'K4' with linespoints lc rgb vermilion lw 2.5 pt 7 ps 0.6 title 'K = 4, batch 100', \
-     f using 1:'batch_4x' with linespoints lc rgb black lw 2 pt 6 ps 0.6 title 'K = 1, batch 400'
+     f using 1:'batch_4x' with linespoints lc rgb black lw 2 pt 6 ps 0.6 title 'K = 1, batch 400', \
+     f using 1:'batch_4x_step_4x' with linespoints lc rgb grey lw 2 dt 2 pt 6 ps 0.6 title 'same, 4 times the step'
 set title 'equal exchanges'
 set xlabel 'exchanges'
 set logscale x
 set key bottom left
 plot f using 'K1_exchanges':'K1' with linespoints lc rgb blue lw 2.5 pt 7 ps 0.6 title 'K = 1, batch 100', \
      f using 'K4_exchanges':'K4' with linespoints lc rgb vermilion lw 2.5 pt 7 ps 0.6 title 'K = 4, batch 100', \
-     f using 'batch_4x_exchanges':'batch_4x' with linespoints lc rgb black lw 2 pt 6 ps 0.6 title 'K = 1, batch 400'
+     f using 'batch_4x_exchanges':'batch_4x' with linespoints lc rgb black lw 2 pt 6 ps 0.6 title 'K = 1, batch 400', \
+     f using 'batch_4x_step_4x_exchanges':'batch_4x_step_4x' with linespoints lc rgb grey lw 2 dt 2 pt 6 ps 0.6 title 'same, 4 times the step'
 unset multiplot

@@ -67,11 +67,12 @@ typedef struct options {
     int softmax, help;
 } options;
 
-/* What each metric uses when nothing else is asked for: the best of a small grid on 5,000 training images held out. */
+/* What each metric uses when nothing else is asked for; the momentum is 0.9 throughout. On 5,000 training images of
+   MNIST, held out, the orthogonal metric reached 98.8 %; Adam 98.2, 98.3, 98.4 % with steps of 0.001, 0.002, 0.004. */
 static const struct { const char *name; badm_metric metric; float sigma, rho; } metrics[] = {
-    { "plain",      BADM_PLAIN,      2.0f,    18.0f },
-    { "diagonal",   BADM_DIAGONAL,   1000.0f, 9000.0f },
-    { "orthogonal", BADM_ORTHOGONAL, 50.0f,   450.0f }
+    { "plain",      BADM_PLAIN,      1.0f,    9.0f },       /* the library's defaults */
+    { "diagonal",   BADM_DIAGONAL,   1000.0f, 9000.0f },    /* step 0.001, as Adam's usual one */
+    { "orthogonal", BADM_ORTHOGONAL, 50.0f,   450.0f }      /* every direction of a matrix moves by 0.02 */
 };
 enum { METRICS = sizeof metrics / sizeof metrics[0] };
 
@@ -85,7 +86,7 @@ static const char usage[] =
     "  --sub-batches N   parts a batch is split into for the workers (4)\n"
     "  --workers N       threads; any number gives the same result (one a core)\n"
     "  --seed N          initial weights and order of the images (1)\n"
-    "  --lr X            Adam's step size (0.002)\n"
+    "  --lr X            Adam's step size (0.004)\n"
     "  --metric NAME     BADM's metric: plain, diagonal or orthogonal (orthogonal)\n"
     "  --sigma X         BADM's consensus weight; 1/sigma is the long-run step size (by metric)\n"
     "  --rho X           BADM's proximal weight; rho/(rho+sigma) is the momentum (by metric)\n"
@@ -164,7 +165,7 @@ static int read_options(options *o, int argc, char **argv)
     const char *wrong = NULL;
     int i;
     memset(o, 0, sizeof *o);
-    o->epochs = 10; o->batch = 128; o->sub_batches = 4; o->seed = 1; o->lr = 0.002f;
+    o->epochs = 10; o->batch = 128; o->sub_batches = 4; o->seed = 1; o->lr = 0.004f;
     o->metric_name = "orthogonal";
     o->out = is_folder("build") ? "build" : ".";
     for (i = 1; i < argc && !wrong; i++) {
@@ -741,7 +742,7 @@ static void print_setup(const race *r)
     printf("BADM    %s metric, sigma %g, rho %g (momentum %.2f)\n", o->metric_name, (double)o->sigma, (double)o->rho,
            (double)(o->rho / (o->rho + o->sigma)));
     printf("Adam    step size %g\n", (double)o->lr);
-    printf("both    %lu epochs, batches of %lu in %lu parts, linear decay, seed %lu, %lu workers\n\n",
+    printf("both    epochs %lu, batch %lu, sub-batches %lu, linear decay, seed %lu, workers %lu\n\n",
            (unsigned long)o->epochs, (unsigned long)o->batch, (unsigned long)o->sub_batches, (unsigned long)o->seed,
            (unsigned long)workers);
     fflush(stdout);
@@ -795,7 +796,7 @@ static void print_table(const race *r)
 static void print_diagnosis(contestant *c)
 {
     char text[1024];
-    if (badm_diagnose(c->trainer, text, sizeof text)) printf("\nWhat %s's trainer has seen:\n%s\n", c->name, text);
+    if (badm_diagnose(c->trainer, text, sizeof text)) printf("\nWhat %s's trainer has seen:\n%s", c->name, text);
 }
 
 /* ---- a few test images in characters ---- */

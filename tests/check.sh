@@ -406,12 +406,6 @@ check_cppcheck()
 
 check_gcc_analyzer() { need gcc gcc; gcc -std=c99 -O0 -fanalyzer -Werror -DBADM_NO_SIMD -c badm.c -o "$dir/badm.o"; }
 
-check_clang_analyzer()
-{
-    need clang clang
-    clang -std=c99 --analyze -Xclang -analyzer-werror -Xclang -analyzer-opt-analyze-headers -Xclang -analyzer-output=text badm.c
-}
-
 # ---- run them ------------------------------------------------------------------------------------------------------------
 
 # In the order of this file: the suites under sanitizers, which take longest, come first.

@@ -1,4 +1,5 @@
-/* Writes the valid files the fuzzers start from: fuzz_corpus FOLDER, with the subfolders safetensors, checkpoint, npy, idx, csv and libsvm in it. */
+/* Writes the valid files the fuzzers start from: fuzz_corpus FOLDER. The folder has safetensors, checkpoint, npy, idx,
+   csv and libsvm in it. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "buffer.h"

@@ -1,9 +1,11 @@
-/* libFuzzer harnesses of the readers, one a build: -DFUZZ_SAFETENSORS, FUZZ_CHECKPOINT, FUZZ_NPY, FUZZ_IDX, FUZZ_CSV or FUZZ_LIBSVM.
+/* libFuzzer harnesses of the readers, one a build: -DFUZZ_SAFETENSORS, FUZZ_CHECKPOINT, FUZZ_NPY, FUZZ_IDX, FUZZ_CSV or
+   FUZZ_LIBSVM.
 
        clang -g -O1 -fsanitize=fuzzer,address,undefined -DFUZZ_NPY -I. tests/fuzz_readers.c -lpthread
        ./a.out -runs=1000000 -seed=1 corpus
 
-   What is refused must have a reason and change nothing; what is accepted must be whole. Anything else aborts. tests/fuzz.sh runs all. */
+   What is refused must have a reason and change nothing; what is accepted must be whole. Anything else aborts.
+   tests/fuzz.sh runs all of them. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "files.h"

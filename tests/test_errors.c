@@ -322,6 +322,22 @@ TEST(a_loss_that_does_not_fit_is_found_by_the_dry_run)
     problem_free(&p);
 }
 
+TEST(a_gradient_check_reports_the_error_of_a_loss)
+{
+    problem p;
+    badm_gradient_check c;
+    uint64_t hash;
+    problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+    hash = badm_model_hash(p.model);
+    CHECK_INT(badm_check_gradients(p.model, misfit_loss, &p, 4, 0, 0, &c), BADM_ERR_SHAPE);
+    CHECK_INT(badm_check_gradients(p.model, vector_loss, &p, 4, 0, 0, &c), BADM_ERR_SHAPE);
+    CHECK_INT(badm_check_gradients(p.model, problem_loss, &p, 0, 0, 0, &c), BADM_ERR_ARGUMENT);
+    p.labels[3] = 7;
+    CHECK_INT(badm_check_gradients(p.model, problem_loss, &p, 4, 0, 0, &c), BADM_ERR_LABEL);
+    CHECK(badm_model_hash(p.model) == hash);
+    problem_free(&p);
+}
+
 /* A step that is refused leaves the model and the number of steps alone. */
 static void refuse_step(badm_trainer *tr, const uint32_t *index, uint32_t count, badm_result expected, const char *text)
 {
@@ -575,6 +591,7 @@ TEST_MAIN(
     RUN(a_model_with_nothing_to_train_is_refused)
     RUN(a_model_with_an_error_is_refused)
     RUN(a_loss_that_does_not_fit_is_found_by_the_dry_run)
+    RUN(a_gradient_check_reports_the_error_of_a_loss)
     RUN(bad_batches_are_refused_in_words)
     RUN(bad_data_are_refused_in_words)
     RUN(a_rates_callback_that_sets_nonsense_is_refused)

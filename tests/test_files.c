@@ -1,5 +1,6 @@
-/* >>files: safetensors, checkpoints, C arrays, .npy, IDX, CSV, LIBSVM: round trips, and everything that can be wrong with a file.
-   Reads tests/golden (made by tests/golden/make_files.py), so it runs in the repository's folder. */
+/* >>files: safetensors, checkpoints, C arrays, .npy, IDX, CSV, LIBSVM: round trips, and what can be wrong with a file.
+   Reads tests/golden (made by tests/golden/make_files.py), so it runs in the repository's folder. Linked with
+   files_no_stdio.c. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "test.h"
@@ -214,8 +215,10 @@ TEST(every_form_the_format_allows_is_accepted)
         { "{" W "," B "}", 24 },
         { "{" B "," W "}", 24 },
         { "{" W "," B ",\"__metadata__\":{}}", 24 },
-        { "{\"__metadata__\":{\"a\":\"\\b\\f\\n\\r\\t\\/\\\\\\u0041\\uD834\\udd1E\\u07ff\\uffff\", \"b\" : \"\"}," W "," B "}", 24 },
-        { "{\r\n\t\"fc.weight\" : { \"shape\" : [ 2 , 2 ] , \"dtype\":\"F32\",\"data_offsets\":[0,16] } , " B " }  \n", 24 },
+        { "{\"__metadata__\":{\"a\":\"\\b\\f\\n\\r\\t\\/\\\\\\u0041\\uD834\\udd1E\\u07ff\\uffff\", \"b\" : \"\"},"
+          W "," B "}", 24 },
+        { "{\r\n\t\"fc.weight\" : { \"shape\" : [ 2 , 2 ] , \"dtype\":\"F32\",\"data_offsets\":[0,16] } , "
+          B " }  \n", 24 },
         { "{" W "," B "," IGNORED("\"dtype\":\"BF16\",\"shape\":[1,1,1,1,1,3],\"data_offsets\":[24,30]") "}", 30 },
         { "{" W "," B "," IGNORED("\"dtype\":\"F64\",\"shape\":[2000],\"data_offsets\":[24,16024]") "}", 16024 },
         { "{" W "," B "," IGNORED("\"dtype\":\"U8\",\"shape\":[0,5],\"data_offsets\":[16,16]") "}", 24 },
@@ -255,10 +258,12 @@ TEST(every_damaged_header_is_refused_with_a_reason)
         { "{" W "," B ",\"x\":{\"dtype\":\"F31\"}}", BADM_ERR_FORMAT, "tensor \"x\": unknown type" },
         { "{" W "," W "," B "}", BADM_ERR_FORMAT, "tensor \"fc.weight\": is there twice" },
         { "{" W "," B "," IGNORED("\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]") ","
-          IGNORED("\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]") "}", BADM_ERR_FORMAT, "\"badm.x\": is there twice" },
+          IGNORED("\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]") "}", BADM_ERR_FORMAT,
+          "tensor \"badm.x\": is there twice" },
         { NUMBERS("[0,15]"), BADM_ERR_FORMAT, "tensor \"fc.weight\": its shape does not take bytes 0..15" },
         { NUMBERS("[16,0]"), BADM_ERR_FORMAT, "bytes 16..0" },
-        { NUMBERS("[8,24]"), BADM_ERR_FORMAT, "tensor \"fc.weight\": begins at byte 8, but the tensor before ends at 0" },
+        { NUMBERS("[8,24]"), BADM_ERR_FORMAT,
+          "tensor \"fc.weight\": begins at byte 8, but the tensor before ends at 0" },
         { NUMBERS("[1,17]"), BADM_ERR_FORMAT, "begins at byte 1" },
         { NUMBERS("[24,40]"), BADM_ERR_FORMAT, "tensor \"fc.bias\": begins at byte 16" },
         { NUMBERS("[00,16]"), BADM_ERR_FORMAT, "damaged one" },
@@ -273,7 +278,7 @@ TEST(every_damaged_header_is_refused_with_a_reason)
         { SHAPE("[2,]"), BADM_ERR_FORMAT, "damaged one" },
         { SHAPE("2"), BADM_ERR_FORMAT, "damaged one" },
         { SHAPE("[4294967296,4294967296]"), BADM_ERR_FORMAT, "does not take bytes" },
-        { SHAPE("[4611686018427387908]"), BADM_ERR_FORMAT, "does not take bytes" },        /* 2^62 + 4: times 4 it is 16 again */
+        { SHAPE("[4611686018427387908]"), BADM_ERR_FORMAT, "does not take bytes" },     /* 2^62 + 4: times 4 it is 16 */
         { SHAPE("[4]"), BADM_ERR_MODEL, "tensor \"fc.weight\": is [4] in the file, [2,2] in the model" },
         { SHAPE("[4,1]"), BADM_ERR_MODEL, "is [4,1] in the file" },
         { SHAPE("[2,2,1]"), BADM_ERR_MODEL, "is [2,2,1] in the file" },
@@ -295,7 +300,7 @@ TEST(every_damaged_header_is_refused_with_a_reason)
         { "{\"a\\u12", BADM_ERR_FORMAT, "damaged one" },
         { "{\"a\\ud800\\u", BADM_ERR_FORMAT, "damaged one" },
         { "{}", BADM_ERR_MODEL, "tensor \"fc.weight\": is missing in the file" },
-        { "{\"fc.weight\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}", BADM_ERR_MODEL, "\"fc.bias\": is missing" },
+        { "{" W "}", BADM_ERR_MODEL, "tensor \"fc.bias\": is missing" },
         { "{" W "," B ",\"fc.x\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", BADM_ERR_MODEL,
           "tensor \"fc.x\": the model has none of this name" },
         { "{\"fc.weight\":{\"dtype\":\"F16\",\"shape\":[2,4],\"data_offsets\":[0,16]}," B "}", BADM_ERR_MODEL,
@@ -356,7 +361,7 @@ TEST(many_tensors_are_sorted_whatever_their_order)
         }
         sprintf(header + at, "}");
         safetensors(&b, header, 4 * N);
-        for (i = 0; i < N; i++) b.bytes[b.size - 4 * N + 4 * (size_t)i] = (unsigned char)i;    /* the float's lowest byte */
+        for (i = 0; i < N; i++) b.bytes[b.size - 4 * N + 4 * (size_t)i] = (unsigned char)i;     /* its lowest byte */
         CHECK_INT(load(m, &b), BADM_OK);
         for (i = 0; i < N; i++) {
             int k = order == 0 ? i : order == 1 ? N - 1 - i : i * 77 % N;
@@ -384,7 +389,7 @@ TEST(a_value_that_is_not_finite_is_neither_saved_nor_loaded)
     badm_param_data(net.fc.weight)[3] = HUGE_VALF;
     w = buffer_writer(&b);
     CHECK_INT(badm_save_to(m, &w), BADM_ERR_NONFINITE);
-    CHECK_TEXT(badm_model_error(m), "badm_save_to: tensor \"fc.weight\": value 3 is infinite or not a number; nothing was saved");
+    CHECK_TEXT(badm_model_error(m), "badm_save_to: tensor \"fc.weight\": value 3 is infinite or not a number; nothing");
     CHECK_INT(b.size, 0);
     CHECK_INT(badm_save_c_to(m, "w", &w), BADM_ERR_NONFINITE);
     CHECK_INT(b.size, 0);
@@ -508,8 +513,9 @@ TEST(a_checkpoint_goes_through_a_path_and_loads_as_a_model)
 
 TEST(a_checkpoint_of_another_trainer_is_refused_by_what_differs)
 {
-    static const char *const differs[] = { "method 0, the trainer 6", "form 0, the trainer 1", "metric 0, the trainer 1",
-        "sub_batches 2, the trainer 3", "seed 0, the trainer 7", "seed (high half) 0, the trainer 1", "micro_batch 0, the trainer 1" };
+    static const char *const differs[] = { "method 0, the trainer 6", "form 0, the trainer 1",
+        "metric 0, the trainer 1", "sub_batches 2, the trainer 3", "seed 0, the trainer 7",
+        "seed (high half) 0, the trainer 1", "micro_batch 0, the trainer 1" };
     static buffer b;
     small_net net;
     badm_model *m = small_model(1, &net);
@@ -579,7 +585,7 @@ TEST(frozen_parameters_have_no_state_in_a_checkpoint)
     badm_set_frozen(m, "fc.bias", 1);
     tr = small_trainer(m, &net);
     checkpoint(tr, &b);
-    b.bytes[b.bytes[0] + 256u * b.bytes[1] + 8] = 0;        /* ends the header as a string; the data are not looked at again */
+    b.bytes[b.bytes[0] + 256u * b.bytes[1] + 8] = 0;        /* the header as a string */
     CHECK_TEXT((const char *)b.bytes + 8, "\"badm.m.fc.weight\"");
     CHECK(!strstr((const char *)b.bytes + 8, "\"badm.m.fc.bias\""));
     badm_trainer_free(tr);
@@ -859,8 +865,8 @@ TEST(paths_that_cannot_be_used_are_named)
     CHECK_TEXT(sentence(&e), "badm_libsvm_load: no_such: no such file");
     CHECK_INT(badm_npy_save(values, 1, shape, "tests/no_such_folder/x", NULL), BADM_ERR_FILE);
     set_text(&b, "1\n");
-    CHECK_INT(badm_load(m, "tests/golden/torch.safetensors"), BADM_ERR_MODEL);      /* file and tensor in one sentence */
-    CHECK_TEXT(badm_model_error(m), "badm_load: torch.safetensors: tensor \"fc2.weight\": the model has none of this name");
+    CHECK_INT(badm_load(m, "tests/golden/torch.safetensors"), BADM_ERR_MODEL);
+    CHECK_TEXT(badm_model_error(m), "badm_load: torch.safetensors: tensor \"fc2.weight\": the model has none of this");
 #ifdef HAS_POSIX
     CHECK_INT(badm_load(m, "tests/golden"), BADM_ERR_FILE);
     CHECK_TEXT(badm_model_error(m), "badm_load: golden: is a folder");
@@ -914,6 +920,16 @@ TEST(a_reader_that_returns_more_than_asked_is_an_error)
     CHECK_INT(badm_csv_load_from(&a, &r, NULL, &e), BADM_ERR_FILE);
     CHECK_TEXT(sentence(&e), "cannot be read after byte 0");
     badm_model_free(m);
+}
+
+int files_no_stdio(char *saving, char *reading, size_t n);
+
+TEST(without_stdio_paths_are_refused_and_callbacks_work)
+{
+    char saving[200], reading[200];
+    CHECK_INT(files_no_stdio(saving, reading, sizeof saving), 0);
+    CHECK_TEXT(saving, "badm_save: BADM_NO_STDIO leaves file names out: use a writer");
+    CHECK_TEXT(reading, "badm_npy_load: BADM_NO_STDIO leaves file names out: use a reader");
 }
 
 /* What is done with memory failing at the k-th call; returns the result. */
@@ -984,9 +1000,10 @@ TEST(memory_that_ends_at_any_call_loses_nothing_when_data_are_read)
     CHECK(every_memory_failure(memory_npy, &b) >= 2);
     read_file(GOLDEN "idx0d", &b);
     CHECK(every_memory_failure(memory_idx, &b) >= 1);
-    for (b.size = b.at = 0, i = 0; i < 100; i++) b.size += (size_t)sprintf((char *)b.bytes + b.size, "%d,%d\n", i, -i);
+    for (b.size = 0, i = 0; i < 100; i++) b.size += (size_t)sprintf((char *)b.bytes + b.size, "%d,%d\n", i, -i);
     CHECK(every_memory_failure(memory_csv, &b) >= 3);
-    for (b.size = b.at = 0, i = 0; i < 100; i++) b.size += (size_t)sprintf((char *)b.bytes + b.size, "%d %d:1 9:2\n", i, 1 + i % 8);
+    for (b.size = 0, i = 0; i < 100; i++)
+        b.size += (size_t)sprintf((char *)b.bytes + b.size, "%d %d:1 9:2\n", i, 1 + i % 8);
     CHECK(every_memory_failure(memory_libsvm, &b) >= 5);
 }
 
@@ -1061,6 +1078,32 @@ TEST(weights_as_c_source_come_back_with_the_same_bits)
         CHECK_INT(*end, 'f');
     }
     badm_model_free(m);
+}
+
+TEST(weights_as_c_source_map_onto_the_same_model)
+{
+    static buffer b;
+    float values[25];
+    badm_model *m = golden_model(1), *mapped = badm_model_new(2);
+    badm_writer w = buffer_writer(&b);
+    badm_dim none = 0;
+    char *next;
+    size_t i;
+    CHECK_INT(badm_model_size(m), 25);
+    CHECK_INT(badm_save_c_to(m, "w", &w), BADM_OK);
+    b.bytes[b.size] = 0;
+    CHECK_TEXT((const char *)b.bytes, "enum { w_count = 25 };");
+    next = strchr(strchr((char *)b.bytes, '{') + 1, '{') + 1;
+    for (i = 0; i < 25; i++, next += 2) values[i] = strtof(next, &next);
+    badm_model_map(mapped, values, 25);
+    badm_linear_new(mapped, "fc1", 3, 4);
+    badm_linear_new_without_bias(mapped, "fc2", 4, 2);
+    badm_buffer_new(mapped, "scalar", 0, &none, 0);
+    CHECK_TEXT(badm_model_error(mapped), "");
+    CHECK_INT(badm_model_result(mapped), BADM_OK);
+    CHECK(badm_model_hash(mapped) == badm_model_hash(m));
+    badm_model_free(m);
+    badm_model_free(mapped);
 }
 
 TEST(every_float_is_written_so_that_it_is_read_back)
@@ -1140,7 +1183,9 @@ static void check_values(const badm_array *a, double first, double step, size_t 
 
 TEST(npy_files_of_every_type_version_and_byte_order_load)
 {
-    static const struct { const char *name; badm_type type; uint8_t rank; uint32_t shape[4]; size_t n; double first, step; } good[] = {
+    static const struct {
+        const char *name; badm_type type; uint8_t rank; uint32_t shape[4]; size_t n; double first, step;
+    } good[] = {
         { "f4", BADM_F32, 2, { 2, 3, 0, 0 }, 6, -0.75, 0.25 },
         { "f8_big", BADM_F32, 2, { 2, 3, 0, 0 }, 6, -0.75, 0.25 },
         { "f4_scalar", BADM_F32, 0, { 1, 0, 0, 0 }, 1, 0.25, 0 },
@@ -1306,8 +1351,8 @@ TEST(a_saved_npy_file_is_numpys_and_comes_back)
 
 TEST(float64_is_rounded_to_the_nearest_float32_or_refused)
 {
-    static const double values[] = { 0, -0.0, 1, 0.1, -1e-300, 1e-45, -7e-46, 7.1e-46, 1.1754943508222875e-38, 3.4028234663852886e38,
-        1.0000000596046448, 1.00000005960464455, 1.0000001788139343, 4.9e-324, HUGE_VAL };
+    static const double values[] = { 0, -0.0, 1, 0.1, -1e-300, 1e-45, -7e-46, 7.1e-46, 1.1754943508222875e-38,
+        3.4028234663852886e38, 1.0000000596046448, 1.00000005960464455, 1.0000001788139343, 4.9e-324, HUGE_VAL };
     static unsigned char bytes[8 * sizeof values / sizeof values[0]];
     static buffer b;
     badm_array a;
@@ -1469,8 +1514,10 @@ TEST(csv_of_every_form_is_read)
 {
     static const char *const good[] = {         /* all of them are 1 2 3 / 4 5 6 */
         "1,2,3\n4,5,6\n", "1,2,3\n4,5,6", "1;2;3\r\n4;5;6\r\n", "1\t2\t3\r4\t5\t6\r", " 1  2 3 \n\n 4 5\t6 \n\n",
-        "1 , 2,3\n4, 5 ,6", "a,b,c\n1,2,3\n4,5,6", "\n\n\"x, y\";z\n1;2;3\n4;5;6\n", "\357\273\2771,2,3\n4,5,6", "# 1 2 3\n1 2 3\n4 5 6\n",
-        "+1,2.,30e-1\n.4e+1,05,6.000000000000000000000000000000000000\n", ",name\n1,2,3\n4,5,6", "1,2,3\n\r\n4,5,6\r\r\n",
+        "1 , 2,3\n4, 5 ,6", "a,b,c\n1,2,3\n4,5,6", "\n\n\"x, y\";z\n1;2;3\n4;5;6\n",
+        "\357\273\2771,2,3\n4,5,6", "# 1 2 3\n1 2 3\n4 5 6\n",
+        "+1,2.,30e-1\n.4e+1,05,6.000000000000000000000000000000000000\n", ",name\n1,2,3\n4,5,6",
+        "1,2,3\n\r\n4,5,6\r\r\n",
         "\357\273\277name\n1,2,3\n4,5,6", "\xefname\n1,2,3\n4,5,6"
     };
     size_t i;
@@ -1551,8 +1598,9 @@ TEST(a_csv_file_is_read_from_a_path)
 /* The C library's strtof is right to the last bit. */
 TEST(decimal_numbers_are_read_as_the_nearest_float)
 {
-    static const char *const chosen[] = { "0", "-0", "1e-45", "7e-46", "7.1e-46", "1.17549435e-38", "3.40282346638528859e38",
-        "16777217", "16777219", "0.1", "1e-999999999999", "8388608.5", "8388609.5", "123456789012345678901234567890",
+    static const char *const chosen[] = { "0", "-0", "1e-45", "7e-46", "7.1e-46", "1.17549435e-38",
+        "3.40282346638528859e38", "16777217", "16777219", "0.1", "1e-999999999999", "8388608.5", "8388609.5",
+        "123456789012345678901234567890",
         "0.000000000000000000000000000000000000000000001", "1.00000005960464477539062", "1.000000059604644775390625",
         "1.00000005960464478", "9007199254740993e-9" };
     char text[64];
@@ -1579,7 +1627,8 @@ TEST(decimal_numbers_are_read_as_the_nearest_float)
 
 TEST(digits_beyond_the_19th_move_a_number_by_one_unit_at_most)
 {
-    static const char *const ties[] = { "1.00000005960464477539063", "1.00000017881393432617187499", "33554434.0000000000001" };
+    static const char *const ties[] = {
+        "1.00000005960464477539063", "1.00000017881393432617187499", "33554434.0000000000001" };
     badm_array a;
     badm_error e;
     size_t i;
@@ -1620,7 +1669,8 @@ TEST(libsvm_rows_become_dense)
     write_file(path, text, sizeof text - 1);
     for (given = 0; given < 3; given++) {
         uint32_t columns = given == 1 ? 5 : 3;
-        CHECK_INT(given < 2 ? libsvm(text, given ? 5 : 0, &x, &y, &e) : badm_libsvm_load(&x, &y, 0, path, NULL, &e), BADM_OK);
+        if (given < 2) CHECK_INT(libsvm(text, given ? 5 : 0, &x, &y, &e), BADM_OK);
+        else CHECK_INT(badm_libsvm_load(&x, &y, 0, path, NULL, &e), BADM_OK);
         CHECK_TEXT(sentence(&e), "");
         CHECK_INT(x.rank, 2);
         CHECK_INT(x.shape[0], 4);
@@ -1630,7 +1680,8 @@ TEST(libsvm_rows_become_dense)
         CHECK(x.type == BADM_F32 && y.type == BADM_F32);
         for (i = 0; x.data && i < 4; i++) {
             CHECK_NEAR(((const float *)y.data)[i], labels[i], 0);
-            for (k = 0; k < columns; k++) CHECK_NEAR(((const float *)x.data)[i * columns + k], expected[given == 1][i][k], 0);
+            for (k = 0; k < columns; k++)
+                CHECK_NEAR(((const float *)x.data)[i * columns + k], expected[given == 1][i][k], 0);
         }
         badm_array_free(&x);
         badm_array_free(&y);
@@ -1705,9 +1756,11 @@ TEST_MAIN(
     RUN(paths_that_cannot_be_used_are_named)
     RUN(a_name_too_long_for_an_error_is_cut_not_lost)
     RUN(a_reader_that_returns_more_than_asked_is_an_error)
+    RUN(without_stdio_paths_are_refused_and_callbacks_work)
     RUN(memory_that_ends_at_any_call_loses_nothing_when_data_are_read)
     RUN(memory_that_ends_at_any_call_loses_nothing_when_models_are_read_or_written)
     RUN(weights_as_c_source_come_back_with_the_same_bits)
+    RUN(weights_as_c_source_map_onto_the_same_model)
     RUN(every_float_is_written_so_that_it_is_read_back)
     RUN(a_name_that_is_no_c_identifier_is_refused)
     RUN(npy_files_of_every_type_version_and_byte_order_load)

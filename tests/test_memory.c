@@ -226,9 +226,17 @@ TEST(memory_left_of_callbacks_is_0)
     CHECK_INT(badm_memory_left(&mem), 0);
 }
 
+static void note_growth(badm_result r, const char *text, void *user)
+{
+    CHECK_INT(r, BADM_OK);              /* an enlarged tape is no error, but is told */
+    CHECK_TEXT(text, "tape");
+    ++*(uint32_t *)user;
+}
+
 /* Twelve steps of the growing graph; the hash, and the number of enlargements. */
 static uint64_t train_growing(badm_memory *mem, size_t tape_bytes, uint32_t workers, uint32_t *growths)
 {
+    uint32_t told = 0;
     problem p;
     badm_trainer_desc d;
     badm_trainer *tr;
@@ -243,10 +251,13 @@ static uint64_t train_growing(badm_memory *mem, size_t tape_bytes, uint32_t work
     d.tape_bytes = tape_bytes;
     d.sub_batches = 3;
     d.workers = workers;
+    d.log = note_growth;
+    d.log_user = &told;
     memset(&r, 0, sizeof r);
     CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
     for (i = 0; i < 12; i++) CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, &r), BADM_OK);
     *growths = r.tape_growths;
+    CHECK_INT(told > 0, r.tape_growths > 0);
     hash = badm_model_hash(p.model);
     badm_trainer_free(tr);
     problem_free(&p);

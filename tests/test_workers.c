@@ -222,8 +222,51 @@ TEST(trainers_may_be_freed_in_any_order)
 
 #if defined(_WIN32)
 TEST(two_trainers_run_in_two_threads) { SKIP("this test starts its threads with pthread.h"); }
+TEST(slots_run_at_the_same_time) { SKIP("this test waits with pthread.h"); }
 #else
 #include <pthread.h>
+
+/* A loss that returns only when both slots have begun: it waits for ever if they take turns, and the program counts as hung. */
+typedef struct { problem p; pthread_mutex_t mutex; pthread_cond_t changed; unsigned begun; } meeting;
+
+static badm_tensor *meeting_loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    meeting *m = (meeting *)user;
+    if (!badm_is_dry(t)) {
+        unsigned enough;
+        pthread_mutex_lock(&m->mutex);
+        enough = (m->begun / 2 + 1) * 2;
+        m->begun++;
+        pthread_cond_broadcast(&m->changed);
+        while (m->begun < enough) pthread_cond_wait(&m->changed, &m->mutex);
+        pthread_mutex_unlock(&m->mutex);
+    }
+    return problem_loss(t, b, &m->p);
+}
+
+TEST(slots_run_at_the_same_time)
+{
+#ifdef BADM_NO_THREADS
+    SKIP("a build without threads");
+#else
+    static meeting m;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    int i;
+    problem_new(&m.p, PROBLEM_WIDE, NULL, 1);
+    CHECK_INT(pthread_mutex_init(&m.mutex, NULL), 0);
+    CHECK_INT(pthread_cond_init(&m.changed, NULL), 0);
+    problem_desc(&m.p, &d);
+    d.loss = meeting_loss;
+    d.user = &m;
+    d.sub_batches = d.workers = 2;
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    for (i = 0; i < 10; i++) CHECK_INT(badm_step(tr, NULL, PROBLEM_SAMPLES, NULL), BADM_OK);
+    CHECK_INT(m.begun, 20);
+    badm_trainer_free(tr);
+    problem_free(&m.p);
+#endif
+}
 
 typedef struct { workers_run run; uint64_t expected; int wrong; } thread_job;
 
@@ -265,6 +308,7 @@ TEST_MAIN(
     RUN(flush_to_zero_and_rounding_of_the_caller_change_no_bit)
     RUN(two_hundred_trainers_come_and_go)
     RUN(trainers_may_be_freed_in_any_order)
+    RUN(slots_run_at_the_same_time)
     RUN(two_trainers_run_in_two_threads)
     RUN(there_is_at_least_one_core)
 )

@@ -3,20 +3,22 @@
 
     python3 tests/golden/badm_reference.py > tests/golden/badm_golden.h
 
-Written from the paper's equations (arXiv 2407.01640; SISA: arXiv 2502.10784), not from badm.h. Every slot keeps its own w_s and pi_s
-and the aggregate is the weighted sum of them, as printed in the paper; nothing is collapsed. Three small problems with gradients
-by hand: a tanh network 5-6-3 with cross entropy (or with a sigmoid on each output), least squares, logistic regression.
-Needs NumPy alone.
+Written from the paper's equations (arXiv 2407.01640; SISA: arXiv 2502.10784), not from badm.h. Every slot keeps its own
+w_s and pi_s and the aggregate is the weighted sum of them, as printed in the paper; nothing is collapsed. Three small
+problems with gradients by hand: a tanh network 5-6-3 with cross entropy (or with a sigmoid on each output), least
+squares, logistic regression. Needs NumPy alone.
 
 What the equations leave open, and how it is read here:
   - a batch of n samples is cut into S contiguous sub-batches, the first n mod S of them one sample longer;
-  - clipping multiplies every slot's gradient by min(1, clip/|G|), G the mean gradient over all tensors, before any average is updated;
-    from the second local step on, each slot's gradient by min(1, clip/|g_s|);
-  - decoupled decay shrinks the point of linearisation where it enters the aggregate (w_s = (1 - wd/sigma) w + what the slot moved); the dual does
-    not see it. With local steps the sigma of wd/sigma is the whole one;
+  - clipping multiplies every slot's gradient by min(1, clip/|G|), G the mean gradient over all tensors, before any
+    average is updated; from the second local step on, each slot's gradient by min(1, clip/|g_s|);
+  - decoupled decay shrinks the point of linearisation where it enters the aggregate (w_s = (1 - wd/sigma) w + what the
+    slot moved); the dual does not see it. With local steps the sigma of wd/sigma is the whole one;
   - the bias correction of second moments counts steps from 1; SISA's average is of (g_s + pi_s)^2;
-  - with the orthogonal metric Q is shared by the slots: it is the one of the aggregated direction, Q^-1 u = orthogonalise(u), scale kept outside;
-  - a tensor's step scale divides its sigma and its rho.
+  - with the orthogonal metric Q is shared by the slots: it is the one of the aggregated direction,
+    Q^-1 u = orthogonalise(u), scale kept outside;
+  - a tensor's step scale divides its sigma and its rho;
+  - the residuals are those of the whole step, with decay and ridge, and with the whole sigma also where K > 1.
 """
 import sys
 
@@ -65,8 +67,8 @@ def network(w, index):
 
 
 def sigmoid_network(w, index):
-    """For the orthogonal metric: the gradient of cross entropy to the last weight is singular (its rows add up to zero), and
-    orthogonalising would amplify the rounding of its vanishing singular value, of float32 as of float64, beyond any comparison."""
+    """For the orthogonal metric: the gradient of cross entropy to the last weight is singular (its rows add up to
+    zero), and orthogonalising would amplify the rounding of its vanishing singular value beyond any comparison."""
     x, h, z, onehot = network_forward(w, index)
     loss = np.mean(np.maximum(z, 0) - z * onehot + np.log1p(np.exp(-np.abs(z))))
     return loss, network_backward(w, x, h, (1 / (1 + np.exp(-z)) - onehot) / z.size)
@@ -102,7 +104,8 @@ def slot_sizes(n, S):
 
 
 def schedule_factor(c, step):
-    """Of the step size. Linear warm-up (step+1)/warmup; linear and cosine decay run from there to `total`, steps are counted from the start."""
+    """Of the step size. Linear warm-up (step+1)/warmup; linear and cosine decay run from there to `total`; the
+    steps of a step decay are counted from the start."""
     if step < c["warmup"]:
         return (step + 1) / c["warmup"]
     kind = c["schedule"]
@@ -164,7 +167,7 @@ def norm(tensors):
 
 
 def metric_of(c, name, shape):
-    """The metric of one tensor: its group's, else the trainer's; the orthogonal one is for matrices, all else is diagonal."""
+    """The metric of one tensor: its group's, else the trainer's. The orthogonal one is for matrices, else diagonal."""
     metric = c["metric"]
     for prefix, of_group in c["group_metric"]:
         if name.startswith(prefix):
@@ -226,7 +229,7 @@ def badm(c):
         scale = {k: factor_of(c["step_scale"], k) for k in names}
         sigma = {k: sigma_all / scale[k] for k in names}
         rho = {k: rho_all / scale[k] for k in names}
-        pull = {k: sigma[k] / K for k in names}                             # s_: what sigma is within a step of K local ones
+        pull = {k: sigma[k] / K for k in names}     # s_: what sigma is within a step of K local ones
 
         # primal: every slot on its own
         for s in range(S):
@@ -245,7 +248,7 @@ def badm(c):
                         v_s[s][k] = c["beta2"] * v_s[s][k] + (1 - c["beta2"]) * u * u
                         second = np.sqrt(v_s[s][k] / (1 - c["beta2"] ** t)) + c["eps"]
                         w_s[s][k] = w[k] - u / (sigma[k] + rho[k] * second)
-                    else:                                                   # an orthogonal tensor's slots live in gradient units, Q = I
+                    else:       # with Q = I for an orthogonal tensor: its slots stay in gradient units
                         w_s[s][k] = w_s[s][k] - (u / Q[k] + pull[k] * (w_s[s][k] - w[k])) / (rho[k] + pull[k])
         # dual
         for s in range(S):
@@ -300,13 +303,16 @@ def muon(c):
 
 # ---- the cases ----
 
-DEFAULTS = dict(problem="NETWORK", method="BADM", forms="BOTH", metric="BADM_PLAIN", count=24, short=0, S=4, K=1, sigma=1.0, rho=4.0,
-                varying=0, schedule="BADM_CONSTANT_RATE", warmup=0, total=0, last=0.0, every=0, gamma=0.0, ridge=0.0, decay=0.0, clip=0.0,
+DEFAULTS = dict(problem="NETWORK", method="BADM", forms="BOTH", metric="BADM_PLAIN", count=24, short=0, S=4, K=1,
+                sigma=1.0, rho=4.0, varying=0,
+                schedule="BADM_CONSTANT_RATE", warmup=0, total=0, last=0.0, every=0, gamma=0.0,
+                ridge=0.0, decay=0.0, clip=0.0,
                 beta2=0.999, eps=1e-8, of_slots=0, recipe="BADM_NS_GRAM3", lr=0.0, beta1=0.9,
                 step_scale=(), group_decay=(), group_metric=())
 DIAGONAL = dict(metric="BADM_DIAGONAL", sigma=40.0, rho=200.0)
 ORTHOGONAL = dict(problem="SIGMOIDS", metric="BADM_ORTHOGONAL", sigma=20.0, rho=60.0)
 SISA = dict(metric="BADM_SISA", forms="SLOTS", sigma=1.0, rho=20.0, beta2=0.99)
+LINE = dict(problem="LEAST_SQUARES", sigma=2.0, rho=8.0)
 UNEVEN = dict(count=22, varying=1)
 MUON = dict(problem="SIGMOIDS", method="MUON", forms="COLLAPSED", lr=0.02, beta1=0.95)
 
@@ -328,7 +334,8 @@ CASES = [
     ("plain, decay, ridge, uneven, rates vary", dict(decay=0.03, ridge=0.02, **UNEVEN)),
     ("plain, clip", dict(clip=0.25)),
     ("plain, clip, uneven, rates vary", dict(clip=0.07, **UNEVEN)),
-    ("plain, groups", dict(decay=0.03, step_scale=(("fc1", 0.5), ("fc2.bias", 2.0)), group_decay=(("fc2", 0.5), ("fc1.bias", 0.0)))),
+    ("plain, groups", dict(decay=0.03, step_scale=(("fc1", 0.5), ("fc2.bias", 2.0)),
+                           group_decay=(("fc2", 0.5), ("fc1.bias", 0.0)))),
     ("plain, groups, ridge, rates vary", dict(ridge=0.05, step_scale=(("fc1", 0.5),), **UNEVEN)),
     ("diagonal", DIAGONAL),
     ("diagonal, uneven, rates vary", dict(DIAGONAL, beta2=0.9, eps=1e-3, **UNEVEN)),
@@ -346,8 +353,10 @@ CASES = [
     ("orthogonal", ORTHOGONAL),
     ("orthogonal, uneven, rates vary, decay", dict(ORTHOGONAL, decay=0.5, **UNEVEN)),
     ("orthogonal, five steps", dict(ORTHOGONAL, recipe="BADM_NS_FIVE")),
-    ("orthogonal, five steps, clip, groups", dict(ORTHOGONAL, recipe="BADM_NS_FIVE", clip=0.2, step_scale=(("fc1", 0.5),))),
-    ("orthogonal beside plain and diagonal", dict(DIAGONAL, problem="SIGMOIDS", group_metric=(("fc1.weight", "BADM_ORTHOGONAL"), ("fc2.bias", "BADM_PLAIN")))),
+    ("orthogonal, five steps, clip, groups", dict(ORTHOGONAL, recipe="BADM_NS_FIVE", clip=0.2,
+                                                  step_scale=(("fc1", 0.5),))),
+    ("orthogonal beside plain and diagonal", dict(
+        DIAGONAL, problem="SIGMOIDS", group_metric=(("fc1.weight", "BADM_ORTHOGONAL"), ("fc2.bias", "BADM_PLAIN")))),
     ("local steps 2, plain", dict(K=2, forms="SLOTS")),
     ("local steps 4, plain, uneven, rates vary", dict(K=4, forms="SLOTS", **UNEVEN)),
     ("local steps 4, plain, clip", dict(K=4, forms="SLOTS", clip=0.2)),
@@ -357,12 +366,12 @@ CASES = [
     ("local steps 4, diagonal, uneven, rates vary", dict(DIAGONAL, K=4, forms="SLOTS", beta2=0.9, **UNEVEN)),
     ("local steps 4, diagonal, clip, decay", dict(DIAGONAL, K=4, forms="SLOTS", clip=0.2, decay=0.5)),
     ("local steps 2, second moment of slots", dict(DIAGONAL, K=2, forms="SLOTS", of_slots=1)),
-    ("least squares, plain", dict(problem="LEAST_SQUARES", count=23, sigma=2.0, rho=8.0)),
-    ("least squares, plain, short batches", dict(problem="LEAST_SQUARES", count=18, short=5, sigma=2.0, rho=8.0, forms="SLOTS")),
-    ("least squares, ridge, rates vary", dict(problem="LEAST_SQUARES", count=21, sigma=2.0, rho=8.0, ridge=0.3, varying=1)),
+    ("least squares, plain", dict(LINE, count=23)),
+    ("least squares, plain, short batches", dict(LINE, count=18, short=5, forms="SLOTS")),
+    ("least squares, ridge, rates vary", dict(LINE, count=21, ridge=0.3, varying=1)),
     ("least squares, diagonal", dict(DIAGONAL, problem="LEAST_SQUARES", count=21)),
     ("least squares, SISA", dict(SISA, problem="LEAST_SQUARES", count=23)),
-    ("least squares, local steps 4", dict(problem="LEAST_SQUARES", count=21, K=4, sigma=2.0, rho=8.0, forms="SLOTS")),
+    ("least squares, local steps 4", dict(LINE, count=21, K=4, forms="SLOTS")),
     ("logistic, plain, uneven, rates vary", dict(problem="LOGISTIC", sigma=0.5, rho=2.0, **UNEVEN)),
     ("logistic, diagonal", dict(DIAGONAL, problem="LOGISTIC", count=23)),
     ("logistic, SISA", dict(SISA, problem="LOGISTIC", count=23)),
@@ -384,7 +393,7 @@ def number(x):
     return text + "f"
 
 
-def rows(values, per_line=8, indent="        "):
+def rows(values, per_line=7, indent="        "):
     text = [number(x) for x in values]
     return (",\n" + indent).join(", ".join(text[i:i + per_line]) for i in range(0, len(text), per_line))
 
@@ -392,7 +401,8 @@ def rows(values, per_line=8, indent="        "):
 def pairs(c, what, width=2):
     """(prefix, number) pairs, padded with NULL."""
     given = list(c[what]) + [(None, 0.0)] * (width - len(c[what]))
-    return "{ " + ", ".join("{ %s, %s }" % ('"%s"' % p if p else "NULL", x if isinstance(x, str) else number(x)) for p, x in given) + " }"
+    text = ("{ %s, %s }" % ('"%s"' % p if p else "NULL", x if isinstance(x, str) else number(x)) for p, x in given)
+    return "{ " + ", ".join(text) + " }"
 
 
 def flat(w):
@@ -412,10 +422,10 @@ def emit(out):
     say("static const int golden_reported[GOLDEN_REPORTS] = { %s };" % ", ".join(map(str, REPORTED)))
     say()
     for name, values in (("net_x", net_x), ("line_x", line_x), ("line_y", line_y), ("line_class", line_class),
+                         ("net_onehot", np.eye(3)[net_labels]),
                          ("net_start", flat(net_start)), ("line_start", flat(line_start))):
         say("static const float golden_%s[%d] = {\n    %s\n};" % (name, np.size(values), rows(np.ravel(values), indent="    ")))
     say("static const int32_t golden_net_labels[%d] = { %s };" % (len(net_labels), ", ".join(map(str, net_labels))))
-    say("static const float golden_net_onehot[%d] = {\n    %s\n};" % (3 * len(net_labels), rows(np.eye(3)[net_labels].ravel(), indent="    ")))
     say()
     say("typedef struct { const char *prefix; float factor; } golden_factor;")
     say("typedef struct { const char *prefix; badm_metric metric; } golden_metric;")
@@ -447,11 +457,14 @@ typedef struct {
         w = flat(w)
         assert np.all(np.isfinite(w)), title
         forms = "MUON" if c["method"] == "MUON" else c["forms"]
-        say('    { "%s", %s, %s, %s, %d, %d, %d, %d, %s, %s, %d,' % (title, c["problem"], forms, c["metric"], c["count"], c["short"], c["S"],
-            c["K"], number(c["sigma"]), number(c["rho"]), c["varying"]))
-        say("      { %s, %d, %d, %s, %d, %s }, %s, %s, %s, %s, %s, %d, %s, %s, %s," % (c["schedule"], c["warmup"], c["total"], number(c["last"]),
-            c["every"], number(c["gamma"]), number(c["ridge"]), number(c["decay"]), number(c["clip"]), number(c["beta2"]),
-            number(c["eps"]), c["of_slots"], c["recipe"], number(c["lr"]), number(c["beta1"])))
+        say('    { "%s", %s, %s, %s,' % (title, c["problem"], forms, c["metric"]))
+        say("      %d, %d, %d, %d, %s, %s, %d," % (c["count"], c["short"], c["S"], c["K"], number(c["sigma"]),
+                                                   number(c["rho"]), c["varying"]))
+        say("      { %s, %d, %d, %s, %d, %s }," % (
+            c["schedule"], c["warmup"], c["total"], number(c["last"]), c["every"], number(c["gamma"])))
+        say("      %s, %s, %s, %s, %s, %d, %s, %s, %s," % (
+            number(c["ridge"]), number(c["decay"]), number(c["clip"]), number(c["beta2"]), number(c["eps"]),
+            c["of_slots"], c["recipe"], number(c["lr"]), number(c["beta1"])))
         metrics = list(c["group_metric"]) + [(None, "BADM_PLAIN")] * (2 - len(c["group_metric"]))
         say("      %s, %s," % (pairs(c, "step_scale"), pairs(c, "group_decay")))
         say("      %s," % pairs(dict(group_metric=metrics), "group_metric"))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes the small files tests/test_files.c reads: python3 tests/golden/make_files.py (needs numpy).
 
-The safetensors file is written by hand from the format's description, with everything a writer may do and badm.h itself does not:
-data in another order than the header, blanks, escapes in names, metadata, a tensor that a model ignores. Value i of a tensor is (i - 3)/4.
+The safetensors file is written by hand from the format's description, with everything a writer may do and badm.h itself
+does not: data in another order than the header, blanks, escapes in names, metadata, a tensor that a model ignores.
+Value i of a tensor is (i - 3)/4.
 """
 import os
 import struct
@@ -52,4 +53,5 @@ npy("rank5.npy", values(1, 1, 1, 2, 3).astype("<f4"), (1, 0))
 npy("records.npy", np.zeros(2, dtype=[("a", "<f4"), ("b", "<i4")]), (1, 0))
 
 for code, dtype in [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")]:
-    write("idx%02x" % code, bytes([0, 0, code, 2]) + struct.pack(">II", 2, 3) + np.arange(6).reshape(2, 3).astype(dtype).tobytes())
+    data = np.arange(6).reshape(2, 3).astype(dtype).tobytes()
+    write("idx%02x" % code, bytes([0, 0, code, 2]) + struct.pack(">II", 2, 3) + data)
