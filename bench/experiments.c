@@ -743,6 +743,7 @@ static void forms(const digits *train)
             badm_trainer *tr;
             snapshots shots;
             s.form = form ? BADM_PER_SLOT : BADM_COLLAPSED;
+            s.step = 0.1f;          /* with 1, training is chaotic and blows rounding errors up to 0.1 by itself */
             describe(&d, &s, m, &n);
             tr = trainer_new(&d);
             size = badm_model_size(m);

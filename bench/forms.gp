@@ -1,7 +1,7 @@
 # How far the collapsed and the per-slot form are apart, before and after the short last batch of the first epoch.
 load here.'/style.gp'
 f = csv('forms')
-set title 'Collapsed against per slot: MNIST, batches of 128 in 4 slots, short last batch'
+set title 'Collapsed against per slot: MNIST, batches of 128 in 4 slots, step 0.1'
 set xlabel 'step'
 set ylabel '|w_{collapsed} - w_{per slot}| / |w - w_0|'
 set logscale y
