@@ -71,20 +71,28 @@
          w_s = w - (grad F_s + pi_s)/(sigma + rho (sqrt(v_s^)+eps)).
      Local steps K > 1: a step consumes K batches, slot s owns its n_s samples of each, s_ = sigma/K:
          w_s := w;   K times: w_s -= [Q^-1(grad F_{s,k}(w_s) + pi_s) + s_ (w_s - w)]/(rho + s_);   then once
-         pi_s += s_ Q (w_s - w);   w := sum_s alpha_s (w_s + Q^-1 pi_s/s_).           Q is refreshed once, from the gradients of k = 1.
+         pi_s += s_ Q (w_s - w);   w := sum_s alpha_s (w_s + Q^-1 pi_s/s_).     Q is refreshed once, by the gradients of k = 1.
 
    CONTENTS (search for the tag in the implementation)
 
-     compile-time options, memory, threads, errors, bits, "it does not learn"      below
-     API                                                                           after the include guard
-     >>platform   compilers, threads, allocation, floating-point state             >>random      counter-based numbers, shuffling
-     >>math       exp, log, tanh, erf, cos, sqrt with their own fixed bits         >>errors      records and sentences
-     >>kernels    matrix multiplication, sums in a fixed order                     >>model       parameters in one slab, initialisers
-     >>tape       arena, tensors, recording                                        >>autodiff    operations: shape, forward, backward
-     >>layers     linear, embedding                                                >>data        rows, labels, batches
-     >>workers    the pool, a slot's gradient                                      >>methods     BADM and the baselines
-     >>monitors   residuals, balancing, diagnosis                                  >>trainer     plan, step, epoch, evaluation
-     >>checks     gradient check, self test                                        >>files       safetensors, npy, IDX, CSV, LIBSVM, C arrays
+     compile-time options, memory, threads, errors, bits, "it does not learn"     below
+     API                                                                          after the include guard
+     >>platform   compilers, threads, allocation, floating-point state
+     >>random     counter-based numbers, shuffling
+     >>math       exp, log, tanh, erf, cos, sqrt with their own fixed bits
+     >>errors     records and sentences
+     >>kernels    sums in a fixed order, matrix products
+     >>model      parameters in one slab, initialisers, groups
+     >>tape       arena, tensors, recording
+     >>autodiff   operations: shape rule, forward, backward
+     >>layers     linear, embedding
+     >>data       rows, labels, tokens of a batch
+     >>workers    a trainer's memory, the pool, a slot's gradient
+     >>methods    BADM and the baselines
+     >>monitors   residuals, balancing, diagnosis
+     >>trainer    plan, step, epoch, evaluation, early stopping
+     >>checks     gradient check, self test
+     >>files      safetensors, npy, IDX, CSV, LIBSVM, C arrays
 
    COMPILE-TIME OPTIONS       none changes a public struct or signature
      everywhere:
@@ -102,16 +110,16 @@
        BADM_SELF_TEST         compiles badm_self_test()
 
    MEMORY
-     A model owns its parameters (one slab of float), a trainer owns everything else. Both take memory from a badm_memory: callbacks,
-     or one block of the caller's (badm_memory_block); NULL means BADM_MALLOC. badm_trainer_bytes() says what a trainer will take,
-     found by one dry run of the loss callback: shapes only, badm_data() is NULL, badm_is_dry() is true. After badm_trainer_new()
-     nothing is allocated. Only a callback whose graph grows with its values can need more: with an allocator the tape is then enlarged
-     between two attempts of the step and the step repeated (report.tape_growths counts it); in a block the step is refused with the
-     figure, nothing changed.
+     A model owns its parameters (one slab of float), a trainer owns everything else. Both take memory from a badm_memory:
+     callbacks, or one block of the caller's (badm_memory_block); NULL means BADM_MALLOC. badm_trainer_bytes() says what a trainer
+     will take, found by one dry run of the loss callback: shapes only, badm_data() is NULL, badm_is_dry() is true. After
+     badm_trainer_new() nothing is allocated. Only a callback whose graph grows with its values can need more: with an allocator
+     the tape is then enlarged between two attempts of the step and the step repeated (report.tape_growths counts it); in a block
+     the step is refused with the figure, nothing changed.
 
    THREADS
-     A trainer has its own pool. The loss callback runs on the workers, several at once: `user` is shared and must only be read. All else
-     runs on the thread that calls. Two trainers may be used from two threads. There is no global state.
+     A trainer has its own pool. The loss callback runs on the workers, several at once: `user` is shared and must only be read.
+     All else runs on the thread that calls. Two trainers may be used from two threads. There is no global state.
 
    ERRORS
      Functions return a badm_result; nothing aborts, exits or prints. The sentence is in badm_model_error(), badm_trainer_error() or
@@ -119,14 +127,14 @@
      A step whose loss or gradient is not finite is refused (BADM_ERR_NONFINITE); parameters and state are as before it.
 
    BITS
-     Same build, seed, sub_batches and micro_batch: the same bits for any number of workers, and without threads. Sums have an order that
-     depends on shapes alone. Matrix products use one fused multiply-add per term where the machine has it (AVX2, AVX-512,
-     NEON agree), else multiply and add; BADM_REPRODUCIBLE forces the latter. exp, log, tanh, erf, cos, sqrt and the random
+     Same build, seed, sub_batches and micro_batch: the same bits for any number of workers, and without threads. Sums have an
+     order that depends on shapes alone. Matrix products use one fused multiply-add per term where the machine has it (AVX2,
+     AVX-512, NEON agree), else multiply and add; BADM_REPRODUCIBLE forces the latter. exp, log, tanh, erf, cos, sqrt and the random
      numbers are the library's own. Workers run in the default floating-point state whatever the host program has set.
 
    "IT DOES NOT LEARN"
-     1. Scale the inputs to about -1..1 (badm_rows_u8 takes a scale and an offset). 2. Watch report.loss in the first 20 steps: rising or
-     jumping means sigma and rho are too small (double both); falling by less than 1 % means they are too large.
+     1. Scale the inputs to about -1..1 (badm_rows_u8 takes a scale and an offset). 2. Watch report.loss in the first 20 steps:
+     rising or jumping means sigma and rho are too small (double both); falling by less than 1 % means they are too large.
      3. badm_diagnose() says in words what the trainer has seen. 4. A new operation of yours: badm_check_gradients().
      5. Classification ends in logits: cross_entropy applies the softmax itself. Regression ends in a plain linear layer.
 */
@@ -233,7 +241,8 @@ BADM_API const char *badm_result_text(badm_result r);
    --------------------------------------------------------------------------------------------------------------------- */
 
 /* Where memory comes from. Fill alloc, free and user (alloc returns NULL when there is none; any alignment will do), or let
-   badm_memory_block() fill it for one block of yours. Must outlive what was made with it. A NULL badm_memory * stands for BADM_MALLOC. */
+   badm_memory_block() fill it for one block of yours. Must outlive what was made with it. A NULL badm_memory * stands for
+   BADM_MALLOC. */
 typedef struct badm_memory {
     void *(*alloc)(size_t bytes, void *user);
     void (*free)(void *p, void *user);
@@ -269,8 +278,8 @@ BADM_API float badm_rng_normal(badm_rng *r);                    /* mean 0, varia
    until the result is below n). */
 BADM_API uint32_t badm_shuffle(uint64_t seed, uint32_t epoch, uint32_t n, uint32_t i);
 
-/* For your own operations: never differ between compilers, libraries or machines. sqrt is IEEE's; the others are within 2 units in the
-   last place (tanh and erf 4) of the true value. Not a number in, not a number out. */
+/* For your own operations: never differ between compilers, libraries or machines. sqrt is IEEE's; the others are within 2 units in
+   the last place (tanh and erf 4) of the true value. Not a number in, not a number out. */
 BADM_API float badm_expf(float x);
 BADM_API float badm_logf(float x);
 BADM_API float badm_log1pf(float x);
@@ -297,8 +306,8 @@ BADM_API badm_model *badm_model_new(uint64_t seed);
 BADM_API badm_model *badm_model_new_in(badm_memory *mem, uint64_t seed);
 BADM_API void badm_model_free(badm_model *m);
 
-/* The first error that stuck, or the last one of a function that was given the model (loading, trainer_new), as a sentence; "" if none.
-   Valid until the next call with this model. */
+/* The first error that stuck, or the last one of a function that was given the model (loading, trainer_new), as a sentence; "" if
+   none. Valid until the next call with this model. */
 BADM_API const char *badm_model_error(badm_model *m);
 BADM_API badm_result badm_model_result(const badm_model *m);
 
@@ -327,8 +336,9 @@ BADM_API badm_init badm_init_xavier_normal(float gain);
 typedef enum badm_nonlinearity { BADM_GAIN_LINEAR, BADM_GAIN_SIGMOID, BADM_GAIN_TANH, BADM_GAIN_RELU, BADM_GAIN_LEAKY_RELU, BADM_GAIN_SELU } badm_nonlinearity;
 BADM_API float badm_gain(badm_nonlinearity of, float slope);
 
-/* Adds a parameter, or a buffer (saved with the model, never trained). Errors stick in the model: a name that is empty, longer than 200 bytes, used
-   already, or begins with "badm."; rank over 4 or a zero dimension (BADM_ERR_ARGUMENT); a size that overflows, no memory (BADM_ERR_MEMORY). */
+/* Adds a parameter, or a buffer (saved with the model, never trained). Errors stick in the model: a name that is empty, longer
+   than 200 bytes, used already, or begins with "badm."; rank over 4 or a zero dimension (BADM_ERR_ARGUMENT); a size that
+   overflows, no memory (BADM_ERR_MEMORY). */
 BADM_API badm_param badm_param_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, badm_init init);
 BADM_API badm_param badm_buffer_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, float value);
 
@@ -343,8 +353,8 @@ BADM_API float *badm_param_data(badm_param p);      /* to write; NULL when mappe
 BADM_API int badm_param_is_buffer(badm_param p);
 BADM_API int badm_param_is_frozen(badm_param p);
 
-/* Parameter groups: all parameters whose name begins with `prefix` ("" is all). Each returns how many matched; none is an error that sticks.
-   Freezing changes the layout of a trainer: one that exists refuses to step afterwards. */
+/* Parameter groups: all parameters whose name begins with `prefix` ("" is all). Each returns how many matched; none is an error
+   that sticks. Freezing changes the layout of a trainer: one that exists refuses to step afterwards. */
 typedef enum badm_metric { BADM_PLAIN, BADM_DIAGONAL, BADM_ORTHOGONAL, BADM_SISA, BADM_METRIC_OF_TRAINER } badm_metric;
 BADM_API size_t badm_set_frozen(badm_model *m, const char *prefix, int frozen);
 BADM_API size_t badm_set_weight_decay(badm_model *m, const char *prefix, float factor);     /* times the trainer's; 1 at first */
@@ -352,9 +362,12 @@ BADM_API size_t badm_set_step_scale(badm_model *m, const char *prefix, float fac
 BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric metric);     /* instead of the trainer's */
 
 BADM_API size_t badm_model_size(const badm_model *m);           /* numbers in all parameters and buffers */
-BADM_API size_t badm_trainable_size(const badm_model *m);       /* floats in a gradient vector: parameters not frozen, with padding */
-BADM_API uint64_t badm_model_hash(const badm_model *m);         /* of names, shapes and the bits of all values; the same on every machine */
-BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from);   /* values, by name and shape: BADM_ERR_MODEL, nothing copied */
+/* floats in a gradient vector: parameters not frozen, with padding */
+BADM_API size_t badm_trainable_size(const badm_model *m);
+/* of names, shapes and the bits of all values; the same on every machine */
+BADM_API uint64_t badm_model_hash(const badm_model *m);
+/* values, by name and shape: BADM_ERR_MODEL, nothing copied */
+BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from);
 
 /* A table of names, shapes, sizes and groups; returns its length like badm_error_text. */
 BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n);
@@ -365,8 +378,8 @@ BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n);
 
 typedef struct badm_op badm_op;
 
-/* float32, row-major, up to 4 dimensions. Lives in its tape's arena until the tape is reset. For writers of operations: in[], args and the shape
-   may be read; numbers are reached through badm_data() and badm_grad() alone. */
+/* float32, row-major, up to 4 dimensions. Lives in its tape's arena until the tape is reset. For writers of operations: in[], args
+   and the shape may be read; numbers are reached through badm_data() and badm_grad() alone. */
 typedef struct badm_tensor badm_tensor;
 struct badm_tensor {
     const badm_op *op;              /* NULL: a leaf */
@@ -381,8 +394,8 @@ struct badm_tensor {
 /* Integers: labels [n], tokens [n,length]. */
 typedef struct badm_ints { const int32_t *data; badm_dim shape[2]; uint8_t rank; } badm_ints;
 
-/* An operation is one static record. forward fills badm_data(t, y); backward adds to badm_grad(t, y->in[i]) from badm_grad(t, y), and is
-   called only when some input wants a gradient. */
+/* An operation is one static record. forward fills badm_data(t, y); backward adds to badm_grad(t, y->in[i]) from badm_grad(t, y),
+   and is called only when some input wants a gradient. */
 struct badm_op {
     const char *name;
     void (*forward)(badm_tape *t, badm_tensor *y);
@@ -409,7 +422,8 @@ BADM_API int badm_training(const badm_tape *t);                     /* 0 while e
 BADM_API void badm_count(badm_tape *t, uint32_t n);                 /* the loss is a mean over n terms, not over b->count */
 BADM_API void badm_hits(badm_tape *t, uint32_t correct, uint32_t of);   /* for report.accuracy; cross_entropy calls it */
 
-/* A tape of your own, for predicting or for a loop of your own: bytes of arena, from mem. BADM_ERR_MEMORY. Without gradients at first. */
+/* A tape of your own, for predicting or for a loop of your own: bytes of arena, from mem. BADM_ERR_MEMORY. Without gradients at
+   first. */
 BADM_API badm_result badm_tape_new(badm_tape **out, badm_memory *mem, size_t bytes);
 BADM_API void badm_tape_free(badm_tape *t);
 BADM_API void badm_tape_reset(badm_tape *t);                        /* forgets tensors and error; keeps the arena */
@@ -430,9 +444,10 @@ BADM_API const badm_error *badm_tape_error(const badm_tape *t);
 /* A line per tensor: operation, shape, bytes. Returns its length like badm_error_text. */
 BADM_API size_t badm_tape_dump(const badm_tape *t, char *buf, size_t n);
 
-/* For writers of operations. badm_record makes y of the given shape, copies args, notes the inputs and runs forward (not in a dry run).
-   badm_fail keeps the first error and returns the empty tensor: message may contain %a %b (shapes of a and b) and %0 %1 (numbers).
-   badm_scratch gives memory until forward or backward returns; what it will ask for must have been announced by badm_scratch_reserve before badm_record. */
+/* For writers of operations. badm_record makes y of the given shape, copies args, notes the inputs and runs forward (not in a dry
+   run). badm_fail keeps the first error and returns the empty tensor: message may contain %a %b (shapes of a and b) and %0 %1
+   (numbers). badm_scratch gives memory until forward or backward returns; what it will ask for must have been announced by
+   badm_scratch_reserve before badm_record. */
 BADM_API badm_tensor *badm_record(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape,
                                   unsigned inputs, badm_tensor *const *in, const void *args, size_t args_bytes);
 BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *operation, const char *message,
@@ -444,16 +459,20 @@ BADM_API void *badm_scratch(badm_tape *t, size_t bytes);
    Leaves: where numbers enter
    --------------------------------------------------------------------------------------------------------------------- */
 
-BADM_API badm_tensor *badm_input(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values);     /* copied; NULL: zeros */
-BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values);  /* copied; wants a gradient on a watching tape */
+/* copied; NULL: zeros */
+BADM_API badm_tensor *badm_input(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values);
+/* copied; wants a gradient on a watching tape */
+BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values);
 BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p);
 BADM_API badm_tensor *badm_detach(badm_tape *t, badm_tensor *x);    /* the same numbers, no gradient through it */
 
 /* Rows b->index[i] of a table with `width` numbers a row: [count,width]. u8 and i16: value*scale + offset.
    fill is called once a sample, on the worker, to write row[width]. */
 BADM_API badm_tensor *badm_rows(badm_tape *t, const float *table, badm_dim width, const badm_batch *b);
-BADM_API badm_tensor *badm_rows_u8(badm_tape *t, const uint8_t *table, badm_dim width, float scale, float offset, const badm_batch *b);
-BADM_API badm_tensor *badm_rows_i16(badm_tape *t, const int16_t *table, badm_dim width, float scale, float offset, const badm_batch *b);
+BADM_API badm_tensor *badm_rows_u8(badm_tape *t, const uint8_t *table, badm_dim width, float scale, float offset,
+                                   const badm_batch *b);
+BADM_API badm_tensor *badm_rows_i16(badm_tape *t, const int16_t *table, badm_dim width, float scale, float offset,
+                                    const badm_batch *b);
 typedef void (*badm_fill_fn)(float *row, badm_dim width, uint32_t index, void *user);
 BADM_API badm_tensor *badm_rows_fill(badm_tape *t, badm_fill_fn fill, void *user, badm_dim width, const badm_batch *b);
 
@@ -506,7 +525,8 @@ BADM_API badm_tensor *badm_log_softmax(badm_tape *t, badm_tensor *x);
 BADM_API badm_tensor *badm_cross_entropy(badm_tape *t, badm_tensor *logits, const badm_ints *labels);
 BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logits, const badm_ints *labels, int32_t ignore);
 
-/* Means over all elements; equal shapes. bce: max(x,0) - x y + log(1+e^-|x|), targets y in 0..1. No gradient to the targets of bce. */
+/* Means over all elements; equal shapes. bce: max(x,0) - x y + log(1+e^-|x|), targets y in 0..1. No gradient to the targets of
+   bce. */
 BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target);
 BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target);
 
@@ -515,9 +535,12 @@ BADM_API badm_tensor *badm_mean(badm_tape *t, badm_tensor *x);
 BADM_API badm_tensor *badm_sum_axis(badm_tape *t, badm_tensor *x, unsigned axis);      /* the dimension disappears */
 BADM_API badm_tensor *badm_mean_axis(badm_tape *t, badm_tensor *x, unsigned axis);
 
-BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, const badm_dim *shape);    /* the same number of elements */
-BADM_API badm_tensor *badm_permute(badm_tape *t, badm_tensor *x, const unsigned *axes);                    /* y's dimension i is x's axes[i] */
-BADM_API badm_tensor *badm_concat(badm_tape *t, unsigned n, badm_tensor *const *x, unsigned axis);         /* n <= BADM_MAX_INPUTS */
+/* the same number of elements */
+BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, const badm_dim *shape);
+/* y's dimension i is x's axes[i] */
+BADM_API badm_tensor *badm_permute(badm_tape *t, badm_tensor *x, const unsigned *axes);
+/* n <= BADM_MAX_INPUTS */
+BADM_API badm_tensor *badm_concat(badm_tape *t, unsigned n, badm_tensor *const *x, unsigned axis);
 BADM_API badm_tensor *badm_slice(badm_tape *t, badm_tensor *x, unsigned axis, badm_dim from, badm_dim to); /* from..to-1 */
 
 /* Rows of table [rows,width] by integers of shape [n] or [n,l]: [n,width] or [n,l,width]. Embeddings and data rows alike. */
@@ -546,7 +569,8 @@ BADM_API badm_tensor *badm_embedding_forward(badm_tape *t, badm_embedding layer,
 
 typedef enum badm_form { BADM_COLLAPSED, BADM_PER_SLOT } badm_form;
 
-/* A step size's course: the base value times badm_schedule_factor(). For BADM the factor divides sigma and rho together, so that beta stays. */
+/* A step size's course: the base value times badm_schedule_factor(). For BADM the factor divides sigma and rho together, so that
+   beta stays. */
 typedef enum badm_schedule_kind { BADM_CONSTANT_RATE, BADM_LINEAR_DECAY, BADM_COSINE_DECAY, BADM_STEP_DECAY } badm_schedule_kind;
 typedef struct badm_schedule {
     badm_schedule_kind kind;
@@ -561,9 +585,9 @@ BADM_API float badm_schedule_factor(const badm_schedule *s, uint64_t step);
 /* What one step uses, after the schedule; the `rates` callback may change it. BADM reads sigma and rho, the others lr. */
 typedef struct badm_rates { float lr, sigma, rho, weight_decay; } badm_rates;
 
-/* A method is a record; what is not named is not linked. NULL in the desc is BADM. Definitions as PyTorch's optimisers of these names
-   (torch.optim; weight_decay is L2 in the gradient for sgd..nadam, decoupled for adamw, nadamw and muon); Nesterov is SGD with nesterov=True.
-   Muon (Jordan et al. 2024): orthogonalised Nesterov momentum for matrices, AdamW for all else. */
+/* A method is a record; what is not named is not linked. NULL in the desc is BADM. Definitions as PyTorch's optimisers of these
+   names (torch.optim; weight_decay is L2 in the gradient for sgd..nadam, decoupled for adamw, nadamw and muon); Nesterov is SGD
+   with nesterov=True. Muon (Jordan et al. 2024): orthogonalised Nesterov momentum for matrices, AdamW for all else. */
 typedef struct badm_method badm_method;
 BADM_API const badm_method *badm_method_sgd(void);
 BADM_API const badm_method *badm_method_momentum(void);
@@ -607,7 +631,8 @@ typedef struct badm_trainer_desc {
     float ridge;                    /* lambda; plain metric and SISA */
     float beta2, eps;               /* second moments (diagonal, SISA, Adam family, RMSProp's alpha); defaults 0.999, 1e-8 */
     int second_moment_of_slots;     /* diagonal: average of the mean of g_s^2 instead of the square of the mean */
-    float balance;                  /* residual balancing: rho moves within rho/10..10rho to keep sigma*primal/dual in 1/balance..balance; 0: off */
+    /* residual balancing: rho moves within rho/10..10rho to keep sigma*primal/dual in 1/balance..balance; 0: off */
+    float balance;
     badm_newton_schulz newton_schulz;      /* orthogonal metric and Muon: three steps on the Gram matrix, or five full ones */
 
     float lr, beta1;                /* baselines; beta1 is also the momentum of SGD and Muon. Defaults 1e-3, 0.9 */
@@ -615,9 +640,11 @@ typedef struct badm_trainer_desc {
 
     int monitors;                   /* gradient norm and residuals in the report, and diagnosis; default 1 */
     const volatile int *cancel;     /* not 0: the step ends with BADM_ERR_CANCELLED, nothing changed */
-    int (*on_sub_batch)(uint32_t slot, uint32_t of, void *user);    /* on the worker, after each; not 0 cancels. A place for a watchdog */
+    /* on the worker, after each; not 0 cancels. A place for a watchdog */
+    int (*on_sub_batch)(uint32_t slot, uint32_t of, void *user);
     void *on_sub_batch_user;
-    int (*allreduce)(float *buf, size_t n, void *user);             /* buf := sum of buf over all machines; not 0: BADM_ERR_EXCHANGE. NULL: one machine */
+    /* buf := sum of buf over all machines; not 0: BADM_ERR_EXCHANGE. NULL: one machine */
+    int (*allreduce)(float *buf, size_t n, void *user);
     void *allreduce_user;
     void (*log)(badm_result r, const char *text, void *user);       /* errors and enlarged tapes, as they happen; NULL: silent */
     void *log_user;
@@ -625,13 +652,14 @@ typedef struct badm_trainer_desc {
 
 BADM_API void badm_trainer_defaults(badm_trainer_desc *d);
 
-/* Bytes badm_trainer_new will take from d->memory for this desc, alignment included (a block also needs them in one piece). Errors as
-   badm_trainer_new. */
+/* Bytes badm_trainer_new will take from d->memory for this desc, alignment included (a block also needs them in one piece). Errors
+   as badm_trainer_new. */
 BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *bytes);
 
-/* BADM_ERR_ARGUMENT (an unfilled desc, a bad value), BADM_ERR_STATE (the model has an error, nothing to train), BADM_ERR_MEMORY (with what is needed),
-   BADM_ERR_THREAD, or the error of the dry run. *out is NULL then, and badm_model_error(d->model) has the sentence (but for an unfilled
-   desc, whose model may be any address). */
+/* BADM_ERR_ARGUMENT (an unfilled desc, a bad value), BADM_ERR_STATE (the model has an error, nothing to train), BADM_ERR_MEMORY
+   (with what is needed),
+   BADM_ERR_THREAD, or the error of the dry run. *out is NULL then, and badm_model_error(d->model) has the sentence (but for an
+   unfilled desc, whose model may be any address). */
 BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d);
 BADM_API void badm_trainer_free(badm_trainer *tr);
 BADM_API const char *badm_trainer_error(badm_trainer *tr);             /* the last call's error as a sentence; "" if none */
@@ -657,8 +685,8 @@ typedef struct badm_report {
 BADM_API badm_result badm_step(badm_trainer *tr, const uint32_t *index, uint32_t count, badm_report *report);
 
 /* One epoch over samples 0..n-1, shuffled, in batches; the last batch may be shorter and then uses min(S, its size) slots.
-   Goes on where a loaded checkpoint stands, also mid-epoch. progress (may be NULL) is called after every step; a value other than 0 ends
-   the epoch there with BADM_ERR_CANCELLED, and the next call goes on. */
+   Goes on where a loaded checkpoint stands, also mid-epoch. progress (may be NULL) is called after every step; a value other than
+   0 ends the epoch there with BADM_ERR_CANCELLED, and the next call goes on. */
 typedef struct badm_progress { uint32_t epoch, sample, samples; badm_report last; float loss, accuracy; /* means of this call so far */ } badm_progress;
 typedef int (*badm_progress_fn)(const badm_progress *p, void *user);
 BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, badm_progress_fn progress, void *user);
@@ -689,8 +717,8 @@ enum {
 };
 BADM_API unsigned badm_diagnose(badm_trainer *tr, char *buf, size_t n);
 
-/* Early stopping: keeps a copy of the best parameters. update: 1 better (copied), 0 not better, -1 not better `patience` times running (0: never).
-   Smaller is better. restore puts the best back. */
+/* Early stopping: keeps a copy of the best parameters. update: 1 better (copied), 0 not better, -1 not better `patience` times
+   running (0: never). Smaller is better. restore puts the best back. */
 typedef struct badm_best badm_best;
 BADM_API badm_result badm_best_new(badm_best **out, badm_model *m, uint32_t patience);
 BADM_API int badm_best_update(badm_best *b, float value);
@@ -702,30 +730,37 @@ BADM_API void badm_best_free(badm_best *b);
    Checks for your own code
    --------------------------------------------------------------------------------------------------------------------- */
 
-/* Compares backward with central differences of the loss on samples 0..count-1, at up to `per_tensor` entries of every trainable parameter
-   (0: all), step eps*max(1,|w|) (0: 1e-2). The parameters are as before afterwards. `worst` is the largest |difference|/max(|a|,|b|,floor), where the
-   floor is 1e-2 times the largest gradient of that parameter. Uses the default allocator or the model's memory. */
+/* Compares backward with central differences of the loss on samples 0..count-1, at up to `per_tensor` entries of every trainable
+   parameter (0: all), step eps*max(1,|w|) (0: 1e-2). The parameters are as before afterwards. `worst` is the largest
+   |difference|/max(|a|,|b|,floor), where the floor is 1e-2 times the largest gradient of that parameter. Uses the default
+   allocator or the model's memory. */
 typedef struct badm_gradient_check { float worst, analytic, numeric; badm_param param; size_t entry; } badm_gradient_check;
-BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor, float eps, badm_gradient_check *out);
+BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor,
+                                          float eps, badm_gradient_check *out);
 
-/* Compiled with BADM_SELF_TEST: trains a little, checks gradients, bits and mathematics on this target; needs 48 KB from mem. Returns 0 or the number of the
-   check that failed; without that macro BADM_ERR_BUILD. */
+/* Compiled with BADM_SELF_TEST: trains a little, checks gradients, bits and mathematics on this target; needs 48 KB from mem.
+   Returns 0 or the number of the check that failed; without that macro BADM_ERR_BUILD. */
 BADM_API int badm_self_test(badm_memory *mem);
 
 /* ---------------------------------------------------------------------------------------------------------------------
-   Files. A path is written under a temporary name, synced and renamed: the old file stays whole until the new one is. What is read is
-   checked first; the model or trainer is changed only after the last byte has been accepted
+   Files. A path is written under a temporary name, synced and renamed: the old file stays whole until the new one is. What is read
+   is checked first; the model or trainer is changed only after the last byte has been accepted
    --------------------------------------------------------------------------------------------------------------------- */
 
-/* safetensors with PyTorch's names: loads in Python. Loading ignores tensors named "badm." (a checkpoint's state). BADM_ERR_FILE, BADM_ERR_FORMAT (damaged),
-   BADM_ERR_MODEL (a tensor missing, unknown or of another shape or type), BADM_ERR_MEMORY. The sentence is in badm_model_error. */
+/* safetensors with PyTorch's names: loads in Python. Loading ignores tensors named "badm." (a checkpoint's state). BADM_ERR_FILE,
+   BADM_ERR_FORMAT (damaged),
+   BADM_ERR_MODEL (a tensor missing, unknown or of another shape or type), BADM_ERR_NONFINITE (a weight is not a number or
+   infinite; saving too),
+   BADM_ERR_STATE (a mapped parameter cannot be loaded; the model has an error), BADM_ERR_MEMORY. The sentence is in
+   badm_model_error. */
 BADM_API badm_result badm_save(badm_model *m, const char *path);
 BADM_API badm_result badm_load(badm_model *m, const char *path);
 BADM_API badm_result badm_save_to(badm_model *m, badm_writer *w);
 BADM_API badm_result badm_load_from(badm_model *m, badm_reader *r);
 
-/* The whole training state with the model: going on from it gives the bits of never having stopped. Loading needs a trainer of the same model, method, form,
-   metrics, S, K and seed (BADM_ERR_MODEL names what differs); any number of workers. The sentence is in badm_trainer_error. */
+/* The whole training state with the model: going on from it gives the bits of never having stopped. Loading needs a trainer of the
+   same model, method, form, metrics, S, K and seed (BADM_ERR_MODEL names what differs); any number of workers. The sentence is in
+   badm_trainer_error. */
 BADM_API badm_result badm_checkpoint_save(badm_trainer *tr, const char *path);
 BADM_API badm_result badm_checkpoint_load(badm_trainer *tr, const char *path);
 BADM_API badm_result badm_checkpoint_save_to(badm_trainer *tr, badm_writer *w);
@@ -756,14 +791,17 @@ BADM_API badm_result badm_npy_save_to(const float *data, unsigned rank, const ba
 BADM_API badm_result badm_idx_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err);
 BADM_API badm_result badm_idx_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err);
 
-/* Numbers separated by commas, semicolons, tabs or blanks, one row a line, all rows equally long; a first line that is no number is a heading and skipped. [rows,cols] f32. */
+/* Numbers separated by commas, semicolons, tabs or blanks, one row a line, all rows equally long; a first line that is no number
+   is a heading and skipped. [rows,cols] f32. */
 BADM_API badm_result badm_csv_load(badm_array *out, const char *path, badm_memory *mem, badm_error *err);
 BADM_API badm_result badm_csv_load_from(badm_array *out, badm_reader *r, badm_memory *mem, badm_error *err);
 
-/* LIBSVM text "label index:value ..." into dense rows x [rows,features] and labels y [rows], both f32. Indices 1..features; features 0: the largest seen.
-   A later value of the same index replaces the earlier. */
-BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t features, const char *path, badm_memory *mem, badm_error *err);
-BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem, badm_error *err);
+/* LIBSVM text "label index:value ..." into dense rows x [rows,features] and labels y [rows], both f32. Indices 1..features;
+   features 0: the largest seen. A later value of the same index replaces the earlier. */
+BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t features, const char *path, badm_memory *mem,
+                                      badm_error *err);
+BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem,
+                                           badm_error *err);
 
 #ifdef __cplusplus
 }
@@ -1511,7 +1549,8 @@ static badm_result badm_i_error(badm_error *e, badm_result code, const char *ope
    width change which elements are computed together, never the chain; so all paths agree, tails included.
    ===================================================================================================================== */
 
-/* Sixteen lanes within a block, lanes added as a tree, blocks added with their rounding errors carried along: accurate, and vectorisable. */
+/* Sixteen lanes within a block, lanes added as a tree, blocks added with their rounding errors carried along: accurate, and
+   vectorisable. */
 #define BADM_I_LANES 16
 #define BADM_I_BLOCK 4096
 
@@ -1768,8 +1807,8 @@ static void badm_i_panel(const unsigned *height, const badm_i_micro *kernel, siz
     }
 }
 
-/* c[m,n] += a[m,k] b[k,n], a and b by strides (so either may be transposed), c row-major. scratch: badm_i_gemm_scratch(set, k) bytes.
-   upper: what lies below the diagonal need not be right, and most of it is left out. */
+/* c[m,n] += a[m,k] b[k,n], a and b by strides (so either may be transposed), c row-major. scratch: badm_i_gemm_scratch(set, k)
+   bytes. upper: what lies below the diagonal need not be right, and most of it is left out. */
 static void badm_i_gemm_part(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
                              const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
                              float *c, size_t c_row, int upper)
@@ -1815,8 +1854,8 @@ static void badm_i_gemm_symmetric(const badm_i_kernels *set, float *scratch, siz
 /* =====================================================================================================================
    >>model      Named parameters in one slab. A record says where a parameter lives and which group settings it has.
 
-   Records are in chunks that never move, the slab may move when a parameter is added. `layout` counts every change of what is trained
-   and where: whoever has planned memory by it compares before using the plan.
+   Records are in chunks that never move, the slab may move when a parameter is added. `layout` counts every change of what is
+   trained and where: whoever has planned memory by it compares before using the plan.
    ===================================================================================================================== */
 
 #if UINTPTR_MAX <= 0xFFFFu
@@ -2094,7 +2133,8 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
     for (i = 0; i < rank; i++) {
         s.dim[i] = shape[i];
         if (shape[i] == 0) {
-            badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": dimension %0 of %a is zero"), name, (unsigned long)i, 0);
+            badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": dimension %0 of %a is zero"), name, (unsigned long)i,
+                              0);
             s.rank = (uint8_t)(i + 1);
             m->error.a = s;
             return p;
@@ -2111,7 +2151,8 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
         memcpy(own, name, length);
         memcpy(own + length, part, whole - length + 1);
         if (badm_param_find(m, own).model) {
-            badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": there is a parameter of this name already"), own, 0, 0);
+            badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": there is a parameter of this name already"), own, 0,
+                              0);
             badm_i_free(m->memory, own);
             return p;
         }
@@ -2128,7 +2169,8 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
         }
     }
     if (!own || (!m->map && !badm_i_slab_grow(m, badm_i_round_up(n, BADM_I_PAD)))) {
-        badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": no memory for %0 numbers"), own ? own : name, (unsigned long)n, 0);
+        badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": no memory for %0 numbers"), own ? own : name,
+                          (unsigned long)n, 0);
         badm_i_free(m->memory, own);
         return p;
     }
@@ -2199,7 +2241,11 @@ BADM_API badm_shape badm_param_shape(badm_param p)
     return r ? r->shape : none;
 }
 
-BADM_API size_t badm_param_size(badm_param p) { badm_i_record *r = badm_i_record_of(p); return r ? badm_i_shape_size(&r->shape) : 0; }
+BADM_API size_t badm_param_size(badm_param p)
+{
+    badm_i_record *r = badm_i_record_of(p);
+    return r ? badm_i_shape_size(&r->shape) : 0;
+}
 
 BADM_API float *badm_param_data(badm_param p)
 {
@@ -2254,7 +2300,8 @@ static size_t badm_i_set(badm_model *m, const char *prefix, int what, float valu
             default: r->metric = (uint8_t)value;
         }
     }
-    if (!matched) badm_i_model_fail(m, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("no parameter's name begins with \"%n\""), prefix, 0, 0);
+    if (!matched) badm_i_model_fail(m, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("no parameter's name begins with \"%n\""), prefix,
+                                    0, 0);
     if (matched && what == BADM_I_SET_FROZEN) badm_i_layout(m);
     return matched;
 }
@@ -2267,14 +2314,16 @@ BADM_API size_t badm_set_frozen(badm_model *m, const char *prefix, int frozen)
 BADM_API size_t badm_set_weight_decay(badm_model *m, const char *prefix, float factor)
 {
     if (!(factor >= 0) || !badm_i_is_finite(factor))
-        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_weight_decay"), BADM_I_TEXT("\"%n\": a factor >= 0 is expected"), prefix, 0, 0);
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_weight_decay"),
+                          BADM_I_TEXT("\"%n\": a factor >= 0 is expected"), prefix, 0, 0);
     return badm_i_set(m, prefix, BADM_I_SET_DECAY, factor, BADM_I_TEXT("badm_set_weight_decay"));
 }
 
 BADM_API size_t badm_set_step_scale(badm_model *m, const char *prefix, float factor)
 {
     if (!(factor > 0) || !badm_i_is_finite(factor))
-        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_step_scale"), BADM_I_TEXT("\"%n\": a factor > 0 is expected"), prefix, 0, 0);
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_step_scale"),
+                          BADM_I_TEXT("\"%n\": a factor > 0 is expected"), prefix, 0, 0);
     return badm_i_set(m, prefix, BADM_I_SET_SCALE, factor, BADM_I_TEXT("badm_set_step_scale"));
 }
 
@@ -2297,7 +2346,10 @@ BADM_API size_t badm_model_size(const badm_model *m)
 
 BADM_API size_t badm_trainable_size(const badm_model *m) { return m->trainable; }
 
-static const float *badm_i_record_values(const badm_model *m, const badm_i_record *r) { return r->mapped ? r->mapped : m->slab + r->offset; }
+static const float *badm_i_record_values(const badm_model *m, const badm_i_record *r)
+{
+    return r->mapped ? r->mapped : m->slab + r->offset;
+}
 
 BADM_API uint64_t badm_model_hash(const badm_model *m)
 {
@@ -2337,7 +2389,8 @@ BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from)
     }
     for (i = 0; i < to->count; i++) {
         const badm_i_record *a = badm_i_record_at(to, i);
-        memcpy(to->slab + a->offset, badm_i_record_values(from, badm_i_record_at(from, i)), badm_i_shape_size(&a->shape) * sizeof(float));
+        memcpy(to->slab + a->offset, badm_i_record_values(from, badm_i_record_at(from, i)),
+               badm_i_shape_size(&a->shape) * sizeof(float));
     }
     return BADM_OK;
 }
@@ -2379,8 +2432,8 @@ BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n)
    >>tape       One arena, filled from below by tensors and their numbers in the order of recording; from above, for the length of
    one forward or backward function, by scratch. Reset is two assignments.
 
-   A dry run records tensors but has no numbers: `used` counts what is really taken, `planned` what a real run will take, and forward
-   functions are not called. Gradients are taken when backward first asks for them.
+   A dry run records tensors but has no numbers: `used` counts what is really taken, `planned` what a real run will take, and
+   forward functions are not called. Gradients are taken when backward first asks for them.
    ===================================================================================================================== */
 
 struct badm_tape {
@@ -2431,12 +2484,14 @@ static void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
     size_t from = badm_i_round_up(t->used, align), to = badm_i_plus(from, bytes);
     t->planned = badm_i_plus(badm_i_round_up(t->planned, align), bytes);
     if (t->dry && numbers) {
-        if (t->planned == BADM_I_NONE) badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("a tensor is more than this machine can address"), NULL, NULL, 0, 0);
+        if (t->planned == BADM_I_NONE) badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"),
+                                                 BADM_I_TEXT("a tensor is more than this machine can address"), NULL, NULL, 0, 0);
         return NULL;
     }
     if (to == BADM_I_NONE || to > t->capacity - t->scratch_used) {
         t->wanted = badm_i_plus(to, t->scratch_used);
-        badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"), NULL, NULL,
+        badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"),
+                  NULL, NULL,
                   (unsigned long)t->capacity, (unsigned long)t->wanted);
         return NULL;
     }
@@ -2457,7 +2512,8 @@ BADM_API void *badm_scratch(badm_tape *t, size_t bytes)
     bytes = badm_i_round_up(bytes, BADM_I_ALIGN);
     if (bytes == BADM_I_NONE || bytes > t->capacity - t->used - t->scratch_used) {
         t->wanted = badm_i_plus(t->used + t->scratch_used, bytes);
-        badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"), NULL, NULL,
+        badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"),
+                  NULL, NULL,
                   (unsigned long)t->capacity, (unsigned long)t->wanted);
         return NULL;
     }
@@ -2562,7 +2618,8 @@ static int badm_i_takes_numbers(badm_tape *t, badm_tensor *y)
 {
     size_t n = badm_size(y), bytes = badm_i_times(n, sizeof(float));
     if (bytes == BADM_I_NONE) {
-        badm_fail(t, BADM_ERR_MEMORY, y->op ? y->op->name : BADM_I_TEXT("input"), BADM_I_TEXT("%a is more than this machine can address"), y, NULL, 0, 0);
+        badm_fail(t, BADM_ERR_MEMORY, y->op ? y->op->name : BADM_I_TEXT("input"),
+                  BADM_I_TEXT("%a is more than this machine can address"), y, NULL, 0, 0);
         return 0;
     }
     y->data = BADM_I_NUMBERS(t, n);
@@ -2616,7 +2673,8 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
     badm_tensor *y;
     if (t->error.code) return t->error.code;
     if (badm_size(loss) != 1) {
-        badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("backward"), BADM_I_TEXT("the loss is %a, a scalar is expected"), loss, NULL, 0, 0);
+        badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("backward"), BADM_I_TEXT("the loss is %a, a scalar is expected"), loss, NULL, 0,
+                  0);
         return t->error.code;
     }
     if (!loss->wants_grad || t->dry) return BADM_OK;
@@ -2671,7 +2729,8 @@ BADM_API size_t badm_tape_dump(const badm_tape *t, char *buf, size_t n)
 static badm_tensor *badm_i_leaf(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values, int wants)
 {
     badm_tensor *y;
-    if (rank > BADM_MAX_RANK) return badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("input"), BADM_I_TEXT("rank %0, at most 4 expected"), NULL, NULL, rank, 0);
+    if (rank > BADM_MAX_RANK)
+        return badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("input"), BADM_I_TEXT("rank %0, at most 4 expected"), NULL, NULL, rank, 0);
     y = badm_i_tensor(t, NULL, rank, shape);
     if (!y || !badm_i_takes_numbers(t, y)) return badm_i_empty();
     if (y->data && values) memcpy(y->data, values, badm_size(y) * sizeof(float));
@@ -2680,10 +2739,19 @@ static badm_tensor *badm_i_leaf(badm_tape *t, unsigned rank, const badm_dim *sha
     return y;
 }
 
-BADM_API badm_tensor *badm_input(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values) { return badm_i_leaf(t, rank, shape, values, 0); }
-BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values) { return badm_i_leaf(t, rank, shape, values, 1); }
+BADM_API badm_tensor *badm_input(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values)
+{
+    return badm_i_leaf(t, rank, shape, values, 0);
+}
+BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim *shape, const float *values)
+{
+    return badm_i_leaf(t, rank, shape, values, 1);
+}
 
-static int badm_i_is_trained(const badm_tape *t, badm_param p, const badm_i_record *r) { return p.model == t->model && r->gradient != BADM_I_NONE; }
+static int badm_i_is_trained(const badm_tape *t, badm_param p, const badm_i_record *r)
+{
+    return p.model == t->model && r->gradient != BADM_I_NONE;
+}
 
 BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
 {
@@ -2695,7 +2763,9 @@ BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
 {
     badm_i_record *r = badm_i_record_of(p);
     badm_tensor *y;
-    if (!r) return badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_param_use"), BADM_I_TEXT("there is no such parameter"), NULL, NULL, 0, 0);
+    if (!r)
+        return badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_param_use"), BADM_I_TEXT("there is no such parameter"), NULL,
+                         NULL, 0, 0);
     y = badm_i_tensor(t, NULL, r->shape.rank, r->shape.dim);
     if (!y) return badm_i_empty();
     if (!t->dry) {
@@ -2724,7 +2794,8 @@ BADM_API badm_tensor *badm_detach(badm_tape *t, badm_tensor *x)
    ===================================================================================================================== */
 
 /* The names of shapes in errors are %a (first input) and %b (second). */
-static badm_tensor *badm_i_shape_error(badm_tape *t, const char *operation, const char *message, const badm_tensor *a, const badm_tensor *b)
+static badm_tensor *badm_i_shape_error(badm_tape *t, const char *operation, const char *message, const badm_tensor *a,
+                                       const badm_tensor *b)
 {
     return badm_fail(t, BADM_ERR_SHAPE, operation, message, a, b, 0, 0);
 }
@@ -2949,7 +3020,8 @@ static void badm_i_matmul_backward(badm_tape *t, badm_tensor *y)
     size_t i, m = p->m, n = p->n, k = p->k, b_term = p->b_turned ? 1 : n, b_col = p->b_turned ? k : 1;
     for (i = 0; i < p->batch; i++, a += m * k, b += p->b_step, dy += m * n) {
         if (da && !p->a_turned) badm_i_multiply(t, m, k, n, dy, n, 1, b, b_col, b_term, da + i * m * k, k);     /* dA = dY B^T */
-        if (da && p->a_turned) badm_i_multiply(t, k, m, n, b, b_term, b_col, dy, 1, n, da + i * m * k, m);      /* (dA)^T = B dY^T */
+        /* (dA)^T = B dY^T */
+        if (da && p->a_turned) badm_i_multiply(t, k, m, n, b, b_term, b_col, dy, 1, n, da + i * m * k, m);
         if (db && !p->b_turned)                                                                                 /* dB = A^T dY */
             badm_i_multiply(t, k, n, m, a, p->a_turned ? m : 1, p->a_turned ? 1 : k, dy, n, 1, db + i * p->b_step, n);
         if (db && p->b_turned)                                                                                  /* (dB)^T = dY^T A */
@@ -3045,7 +3117,8 @@ BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *wei
     if (x->rank < 1 || weight->rank != 2 || x->shape[x->rank - 1] != weight->shape[1])
         return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a with weight %b: the last dimension must be the weight's second"), x, weight);
     if (bias && (bias->rank != 1 || bias->shape[0] != weight->shape[0]))
-        return badm_i_shape_error(t, op.name, BADM_I_TEXT("bias %a with weight %b: one number a row of the weight is expected"), bias, weight);
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("bias %a with weight %b: one number a row of the weight is expected"),
+                                  bias, weight);
     for (i = 0; i + 1 < x->rank; i++) { shape[i] = x->shape[i]; rows *= shape[i]; }
     shape[x->rank - 1] = weight->shape[0];
     in[0] = x;
@@ -3161,7 +3234,8 @@ static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
             badm_fail(t, BADM_ERR_LABEL, y->op->name, c->label[i] < 0
                 ? BADM_I_TEXT("label -%0 of row %1: 0 up to the number of classes is expected, logits are %a")
                 : BADM_I_TEXT("label %0 of row %1 is not below the number of classes, logits are %a"),
-                y->in[0], NULL, (unsigned long)(c->label[i] < 0 ? 0u - (uint32_t)c->label[i] : (uint32_t)c->label[i]), (unsigned long)i);
+                y->in[0], NULL, (unsigned long)(c->label[i] < 0 ? 0u - (uint32_t)c->label[i]
+                                                : (uint32_t)c->label[i]), (unsigned long)i);
             return;
         }
         for (j = 1; j < n; j++) if (x[j] > x[best]) best = j;
@@ -3196,7 +3270,8 @@ BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logit
     badm_i_cross_entropy c;
     size_t count = labels->rank > 1 ? badm_i_times(labels->shape[0], labels->shape[1]) : labels->shape[0], rows;
     if (logits->rank < 1 || badm_i_last(logits) == 0 || count == 0 || count != (rows = badm_size(logits) / badm_i_last(logits)))
-        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("logits %a with %0 labels: one label a row is expected"), logits, NULL, (unsigned long)count, 0);
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("logits %a with %0 labels: one label a row is expected"), logits,
+                         NULL, (unsigned long)count, 0);
     memset(&c, 0, sizeof c);
     c.label = labels->data;
     c.ignore = ignore;
@@ -3383,10 +3458,12 @@ BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, 
     badm_tensor wish;
     unsigned i;
     memset(&wish, 0, sizeof wish);
-    if (rank > BADM_MAX_RANK) return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a to rank %0, at most 4 expected"), x, NULL, rank, 0);
+    if (rank > BADM_MAX_RANK)
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a to rank %0, at most 4 expected"), x, NULL, rank, 0);
     wish.rank = (uint8_t)rank;
     for (i = 0; i < rank; i++) wish.shape[i] = shape[i];
-    if (badm_size(&wish) != badm_size(x)) return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a to %b: the numbers of elements differ"), x, &wish);
+    if (badm_size(&wish) != badm_size(x))
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a to %b: the numbers of elements differ"), x, &wish);
     return badm_i_record_op(t, &op, rank, shape, 1, &x, NULL, 0, 1);
 }
 
@@ -3413,7 +3490,10 @@ static void badm_i_permute_walk(const badm_tensor *y, const float *from, float *
                 }
 }
 
-static void badm_i_permute_forward(badm_tape *t, badm_tensor *y) { badm_i_permute_walk(y, badm_data(t, y->in[0]), badm_data(t, y), 0); }
+static void badm_i_permute_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_permute_walk(y, badm_data(t, y->in[0]), badm_data(t, y), 0);
+}
 
 static void badm_i_permute_backward(badm_tape *t, badm_tensor *y)
 {
@@ -3430,7 +3510,8 @@ BADM_API badm_tensor *badm_permute(badm_tape *t, badm_tensor *x, const unsigned 
     memset(&p, 0, sizeof p);
     for (i = 0; i < x->rank; i++) {
         if (axes[i] >= x->rank || (seen & (1u << axes[i])))
-            return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a: axes must name every dimension once, %0 does not fit"), x, NULL, axes[i], 0);
+            return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a: axes must name every dimension once, %0 does not fit"),
+                             x, NULL, axes[i], 0);
         seen |= 1u << axes[i];
         p.axes[i] = axes[i];
         shape[i] = x->shape[axes[i]];
@@ -3473,14 +3554,17 @@ BADM_API badm_tensor *badm_concat(badm_tape *t, unsigned n, badm_tensor *const *
     static const badm_op op = { BADM_I_TEXT("concat"), badm_i_concat_forward, badm_i_concat_backward };
     badm_dim shape[BADM_MAX_RANK];
     unsigned i, d;
-    if (n < 1 || n > BADM_MAX_INPUTS) return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%0 tensors, 1 to %1 expected"), NULL, NULL, n, BADM_MAX_INPUTS);
+    if (n < 1 || n > BADM_MAX_INPUTS)
+        return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%0 tensors, 1 to %1 expected"), NULL, NULL, n,
+                         BADM_MAX_INPUTS);
     if (axis >= x[0]->rank) return badm_i_axis_error(t, op.name, x[0], axis);
     memcpy(shape, x[0]->shape, sizeof shape);
     for (i = 1; i < n; i++) {
         int fits = x[i]->rank == x[0]->rank;
         for (d = 0; fits && d < x[0]->rank; d++) if (d != axis && x[i]->shape[d] != x[0]->shape[d]) fits = 0;
         if (!fits || (badm_dim)(shape[axis] + x[i]->shape[axis]) < shape[axis])
-            return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a and %b along axis %0: all other dimensions must be equal"), x[0], x[i], axis, 0);
+            return badm_fail(t, BADM_ERR_SHAPE, op.name,
+                             BADM_I_TEXT("%a and %b along axis %0: all other dimensions must be equal"), x[0], x[i], axis, 0);
         shape[axis] = (badm_dim)(shape[axis] + x[i]->shape[axis]);
     }
     return badm_record(t, &op, x[0]->rank, shape, n, x, &axis, sizeof axis);
@@ -3515,7 +3599,8 @@ BADM_API badm_tensor *badm_slice(badm_tape *t, badm_tensor *x, unsigned axis, ba
     badm_dim shape[BADM_MAX_RANK];
     if (axis >= x->rank) return badm_i_axis_error(t, op.name, x, axis);
     if (from >= to || to > x->shape[axis])
-        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a from %0 to %1: a part that is not empty is expected"), x, NULL, from, to);
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a from %0 to %1: a part that is not empty is expected"), x,
+                         NULL, from, to);
     memset(&s, 0, sizeof s);
     s.axis = axis;
     s.from = from;
@@ -3607,7 +3692,9 @@ BADM_API badm_tensor *badm_dropout(badm_tape *t, badm_tensor *x, float p)
 {
     static const badm_op op = { BADM_I_TEXT("dropout"), badm_i_dropout_forward, badm_i_dropout_backward };
     badm_i_dropout d;
-    if (!(p >= 0) || !(p < 1)) return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%a: a probability in 0..1, 1 excluded, is expected"), x, NULL, 0, 0);
+    if (!(p >= 0) || !(p < 1))
+        return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%a: a probability in 0..1, 1 excluded, is expected"), x, NULL,
+                         0, 0);
     if (!t->training || p == 0) return x;
     d.p = p;
     d.operation = t->operations;
@@ -3622,7 +3709,8 @@ static badm_linear badm_i_linear(badm_model *m, const char *name, badm_dim in, b
 {
     badm_linear layer;
     badm_dim shape[2];
-    float bound = in ? 1.0f / badm_sqrtf((float)in) : 0.0f;            /* torch.nn.Linear: kaiming_uniform(a = sqrt 5) is this too */
+    /* torch.nn.Linear: kaiming_uniform(a = sqrt 5) is this too */
+    float bound = in ? 1.0f / badm_sqrtf((float)in) : 0.0f;
     shape[0] = out;
     shape[1] = in;
     layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, badm_init_uniform(-bound, bound), 0);
@@ -3632,8 +3720,14 @@ static badm_linear badm_i_linear(badm_model *m, const char *name, badm_dim in, b
     return layer;
 }
 
-BADM_API badm_linear badm_linear_new(badm_model *m, const char *name, badm_dim in, badm_dim out) { return badm_i_linear(m, name, in, out, 1); }
-BADM_API badm_linear badm_linear_new_without_bias(badm_model *m, const char *name, badm_dim in, badm_dim out) { return badm_i_linear(m, name, in, out, 0); }
+BADM_API badm_linear badm_linear_new(badm_model *m, const char *name, badm_dim in, badm_dim out)
+{
+    return badm_i_linear(m, name, in, out, 1);
+}
+BADM_API badm_linear badm_linear_new_without_bias(badm_model *m, const char *name, badm_dim in, badm_dim out)
+{
+    return badm_i_linear(m, name, in, out, 0);
+}
 
 BADM_API badm_tensor *badm_linear_forward(badm_tape *t, badm_linear layer, badm_tensor *x)
 {
@@ -3759,7 +3853,8 @@ BADM_API const badm_ints *badm_tokens(badm_tape *t, const int32_t *table, badm_d
     int32_t *out;
     const badm_ints *x = badm_i_ints(t, 2, (badm_dim)b->count, width, &out);
     size_t i;
-    for (i = 0; out && b->index && i < b->count; i++) memcpy(out + i * width, table + (size_t)b->index[i] * width, width * sizeof(int32_t));
+    for (i = 0; out && b->index && i < b->count; i++) memcpy(out + i * width, table + (size_t)b->index[i] * width,
+                                                             width * sizeof(int32_t));
     return x;
 }
 
@@ -3767,7 +3862,10 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
 {
     int32_t *out;
     const badm_ints *x;
-    if (rank < 1 || rank > 2) { badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("badm_ints_input"), BADM_I_TEXT("rank %0, 1 or 2 expected"), NULL, NULL, rank, 0); rank = 1; }
+    if (rank < 1 || rank > 2) {
+        badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("badm_ints_input"), BADM_I_TEXT("rank %0, 1 or 2 expected"), NULL, NULL, rank, 0);
+        rank = 1;
+    }
     x = badm_i_ints(t, rank, shape[0], rank > 1 ? shape[1] : 1, &out);
     if (out) memcpy(out, values, (size_t)shape[0] * (rank > 1 ? shape[1] : 1) * sizeof(int32_t));
     return x;
@@ -3776,9 +3874,9 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
 /* =====================================================================================================================
    >>workers    A trainer's memory, its pool, and the gradient of one slot.
 
-   A step's phases are jobs handed to badm_i_parallel(). Who runs a job must not show in its result: a job writes only its own slot, its own
-   range of parameters, or waits for its turn where an order is needed (badm_i_turn). Jobs are taken in ascending order, so turns cannot
-   deadlock. The model is only read while slots run, and only written range by range afterwards.
+   A step's phases are jobs handed to badm_i_parallel(). Who runs a job must not show in its result: a job writes only its own
+   slot, its own range of parameters, or waits for its turn where an order is needed (badm_i_turn). Jobs are taken in ascending
+   order, so turns cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
    ===================================================================================================================== */
 
 #define BADM_I_RUN 32               /* elements a method handles at a time, on the stack */
@@ -3899,7 +3997,8 @@ typedef struct badm_i_run {
     badm_i_partial *sums;
 } badm_i_run;
 
-/* `delta` fills run->d and moves the method's state; for an orthogonal tensor d is the direction, which the caller orthogonalises. */
+/* `delta` fills run->d and moves the method's state; for an orthogonal tensor d is the direction, which the caller orthogonalises.
+   */
 struct badm_method {
     const char *name;
     uint8_t id, vectors, decoupled;
@@ -4027,7 +4126,11 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
     if (tr->workers < 2) return BADM_OK;
     if (badm_i_mutex_init(&p->mutex)) return BADM_ERR_THREAD;
     if (badm_i_condition_init(&p->start)) { badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
-    if (badm_i_condition_init(&p->progress)) { badm_i_condition_destroy(&p->start); badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
+    if (badm_i_condition_init(&p->progress)) {
+        badm_i_condition_destroy(&p->start);
+        badm_i_mutex_destroy(&p->mutex);
+        return BADM_ERR_THREAD;
+    }
     p->ready = 1;
     while (p->threads + 1 < tr->workers) {
         badm_i_worker *w = &tr->worker[p->threads + 1];
@@ -4059,7 +4162,8 @@ static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const bad
 }
 
 /* Builds the graph of one piece; NULL, and e filled, unless it is there and finite where a loss is wanted. */
-static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *user, const badm_batch *b, int is_loss, badm_error *e)
+static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *user, const badm_batch *b, int is_loss,
+                                   badm_error *e)
 {
     badm_tape *t = &w->tape;
     badm_tensor *y = graph(t, b, user);
@@ -4070,19 +4174,22 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
     }
     if (!is_loss) return y;
     if (badm_size(y) != 1) {
-        badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0, 0);
+        badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
+                     0);
         e->a = badm_i_shape_of(y);
         return NULL;
     }
     if (y->data && !badm_i_is_finite(y->data[0])) {
-        badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss of sub-batch %0 is not finite"), NULL, b->slot, 0);
+        badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss of sub-batch %0 is not finite"), NULL,
+                     b->slot, 0);
         return NULL;
     }
     return y;
 }
 
 /* The mean gradient of a slot's samples of local step k at `local` weights (NULL: the model's) into grads; fills *s on k = 0. */
-static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint32_t number, uint32_t k, const float *local, float *grads)
+static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint32_t number, uint32_t k, const float *local,
+                                        float *grads)
 {
     badm_i_slot *s = &tr->slot[number];
     badm_tape *t = &w->tape;
@@ -4124,11 +4231,13 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
     if (pieces > 1) for (i = 0; i < tr->n; i++) grads[i] *= each;
     if (!badm_i_all_finite(grads, tr->n)) {
-        badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"), NULL, number, 0);
+        badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"),
+                     NULL, number, 0);
         for (i = 0; i < tr->range_count; i++) {
             const badm_i_range *r = &tr->range[i];
             if (badm_i_all_finite(grads + r->param->gradient + r->start, r->n)) continue;
-            badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the gradient of \"%n\" in sub-batch %0 is not finite"), r->param->name, number, 0);
+            badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"),
+                         BADM_I_TEXT("the gradient of \"%n\" in sub-batch %0 is not finite"), r->param->name, number, 0);
             break;
         }
         return badm_i_worker_fail(w, number, &e);
@@ -4170,8 +4279,9 @@ static badm_result badm_i_slot_report(badm_trainer *tr, badm_i_worker *w, uint32
 /* =====================================================================================================================
    >>methods    From gradients to parameters. BADM first, then what it is compared with.
 
-   A method is a record with one function over a short run of elements. It reads tr->rates, the group's factors and the mean gradient (clipped), moves its
-   own state vectors, and says by how much the parameters move. Applying that, decay and ridge is common to all (badm_i_update_range).
+   A method is a record with one function over a short run of elements. It reads tr->rates, the group's factors and the mean
+   gradient (clipped), moves its own state vectors, and says by how much the parameters move. Applying that, decay and ridge is
+   common to all (badm_i_update_range).
    ===================================================================================================================== */
 
 /* 1/sigma of a group, or lr: the step's length per unit. */
@@ -4181,7 +4291,10 @@ static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
 }
 
 /* sqrt(v^)+eps of the diagonal metric after the running average took in `square`. */
-static float badm_i_next_moment(const badm_trainer *tr, float v, float square) { return tr->d.beta2 * v + (1.0f - tr->d.beta2) * square; }
+static float badm_i_next_moment(const badm_trainer *tr, float v, float square)
+{
+    return tr->d.beta2 * v + (1.0f - tr->d.beta2) * square;
+}
 static float badm_i_metric_of(const badm_trainer *tr, float v) { return badm_sqrtf(v / tr->correction2) + tr->d.eps; }
 
 /* The square that feeds v: of the mean gradient, or the mean over slots. */
@@ -4229,12 +4342,16 @@ static const badm_method *badm_i_method_badm(void)
 
    vector layout: [0] v when some tensor is diagonal; then pi_s for every slot; then v_s for every slot with SISA. */
 
-static size_t badm_i_first_dual(const badm_trainer *tr) { return tr->vector_count - (tr->d.metric == BADM_SISA ? 2u : 1u) * tr->slots; }
+static size_t badm_i_first_dual(const badm_trainer *tr)
+{
+    return tr->vector_count - (tr->d.metric == BADM_SISA ? 2u : 1u) * tr->slots;
+}
 static float *badm_i_dual(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + s]; }
 static float *badm_i_slot_moment(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + tr->slots + s]; }
 
 /* q of a run: 1, or the diagonal metric with this step's mean gradient taken in (v itself is moved only by the commit). */
-static void badm_i_run_metric(const badm_trainer *tr, const badm_i_record *r, badm_metric metric, size_t o, size_t n, float *q, float *v_next)
+static void badm_i_run_metric(const badm_trainer *tr, const badm_i_record *r, badm_metric metric, size_t o, size_t n, float *q,
+                              float *v_next)
 {
     size_t i;
     (void)r;
@@ -4247,7 +4364,8 @@ static void badm_i_run_metric(const badm_trainer *tr, const badm_i_record *r, ba
 }
 
 /* Primal, first local step: d_s = -(g_s + pi_s)/(Q (rho + s_)); SISA: -(g_s + pi_s)/(s_ + rho (sqrt(v_s^)+eps)). */
-static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_record *r, size_t o, size_t n, const float *q, float *d, float *moment)
+static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_record *r, size_t o, size_t n, const float *q,
+                              float *d, float *moment)
 {
     float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->scale, rho = tr->rates.rho / r->scale;
     const float *g = tr->gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
@@ -4324,15 +4442,16 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
         }
         if (!badm_i_all_finite(d, tr->n)) {
             badm_error e;
-            badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("local steps of sub-batch %0 diverge"), NULL, s, 0);
+            badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("local steps of sub-batch %0 diverge"),
+                         NULL, s, 0);
             tr->slot[s].result = badm_i_worker_fail(w, s, &e);
             return;
         }
     }
 }
 
-/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into tr->total. On one machine both at once; on several first the
-   aggregate of the new duals, for the exchange that may fail, then, without it, the duals. */
+/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into tr->total. On one machine both at once; on
+   several first the aggregate of the new duals, for the exchange that may fail, then, without it, the duals. */
 static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int commit)
 {
     const badm_i_range *r = &tr->range[job];
@@ -4370,15 +4489,24 @@ static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int
     }
 }
 
-static void badm_i_job_aggregate(badm_trainer *tr, uint32_t worker, uint32_t job) { (void)worker; badm_i_move_slots(tr, job, 1, 0); }
-static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job) { (void)worker; badm_i_move_slots(tr, job, !tr->d.allreduce, 1); }
+static void badm_i_job_aggregate(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    (void)worker;
+    badm_i_move_slots(tr, job, 1, 0);
+}
+static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    (void)worker;
+    badm_i_move_slots(tr, job, !tr->d.allreduce, 1);
+}
 
 static void badm_i_per_slot_delta(badm_trainer *tr, badm_i_run *run)
 {
     size_t i;
     memcpy(run->d, tr->total + run->o, run->n * sizeof(float));
     for (i = 0; run->root && i < run->n; i++)
-        run->root[i] = (run->metric == BADM_DIAGONAL ? badm_sqrtf(badm_i_metric_of(tr, tr->vector[0][run->o + i])) : 1.0f) / run->param->scale;
+        run->root[i] = (run->metric == BADM_DIAGONAL ? badm_sqrtf(badm_i_metric_of(tr, tr->vector[0][run->o + i]))
+                        : 1.0f) / run->param->scale;
 }
 
 /* ---- baselines, as torch.optim defines them ---- */
@@ -4462,8 +4590,14 @@ static float badm_i_nadam_of_m(const badm_trainer *tr) { return tr->mu_next / (1
 
 static void badm_i_adam_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 1, 1.0f / tr->correction1, 0); }
 static void badm_i_adamw_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 0, 1.0f / tr->correction1, 0); }
-static void badm_i_nadam_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 1, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr)); }
-static void badm_i_nadamw_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 0, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr)); }
+static void badm_i_nadam_delta(badm_trainer *tr, badm_i_run *run)
+{
+    badm_i_adam_run(tr, run, 1, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr));
+}
+static void badm_i_nadamw_delta(badm_trainer *tr, badm_i_run *run)
+{
+    badm_i_adam_run(tr, run, 0, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr));
+}
 
 static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
 {
@@ -4511,7 +4645,8 @@ static void badm_i_square_product(const badm_i_kernels *set, float *scratch, siz
 }
 
 /* p = a I + b x + c x^2. */
-static void badm_i_quintic(const badm_i_kernels *set, float *scratch, size_t n, const float *x, const float coefficient[3], float *p)
+static void badm_i_quintic(const badm_i_kernels *set, float *scratch, size_t n, const float *x, const float coefficient[3],
+                           float *p)
 {
     size_t i;
     badm_i_square_product(set, scratch, n, x, x, p);
@@ -4520,15 +4655,17 @@ static void badm_i_quintic(const badm_i_kernels *set, float *scratch, size_t n, 
 }
 
 /* u is replaced. `space` holds badm_i_orthogonal_bytes less one rows*cols.
-   gram3: on A = u u^T/(1.01 |u u^T|_F), three times P = aI + bA + cA^2, Y := P Y, A := P A P; the result is Y u/sqrt(1.01 |u u^T|_F).
-   five: Newton-Schulz (Jordan et al. 2024) x := a x + (b A + c A^2) x with A = x x^T. */
-static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz how, size_t rows, size_t cols, float *u, float *space)
+   gram3: on A = u u^T/(1.01 |u u^T|_F), three times P = aI + bA + cA^2, Y := P Y, A := P A P; the result is Y u/sqrt(1.01 |u
+   u^T|_F). five: Newton-Schulz (Jordan et al. 2024) x := a x + (b A + c A^2) x with A = x x^T. */
+static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz how, size_t rows, size_t cols, float *u,
+                                 float *space)
 {
     static const float gram3[3][3] = { { 8.0934f, -23.6204f, 17.4462f }, { 3.6366f, -2.7219f, 0.5365f }, { 2.6613f, -1.9772f, 0.4526f } };
     static const float five[3] = { 3.4445f, -4.7750f, 2.0315f };
     size_t turned = rows > cols, r = turned ? cols : rows, c = turned ? rows : cols, n = rows * cols, i;
     size_t row = turned ? 1 : cols, col = turned ? cols : 1, square = badm_i_round_up(r * r, BADM_I_PAD);
-    float *out = space, *a = out + badm_i_round_up(n, BADM_I_PAD), *p = a + square, *y = p + square, *w = y + square, *scratch = w + square;
+    float *out = space, *a = out + badm_i_round_up(n,
+                                                   BADM_I_PAD), *p = a + square, *y = p + square, *w = y + square, *scratch = w + square;
     float scale, largest = 0, *swap;
     int step;
     if (how == BADM_NS_FIVE) {
@@ -4555,7 +4692,8 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz h
         badm_i_quintic(set, scratch, r, a, gram3[step], p);
         if (step == 0) memcpy(y, p, r * r * sizeof(float));
         else {
-            /* all of P Y: were one half mirrored, the rounding of Y's largest directions, where u nearly vanishes, would reach the others */
+            /* all of P Y: were one half mirrored, the rounding of Y's largest directions, where u nearly vanishes, would reach the
+               others */
             memset(w, 0, r * r * sizeof(float));
             badm_i_gemm(set, scratch, r, r, r, p, r, 1, y, r, 1, w, r);
             swap = y; y = w; w = swap;
@@ -4643,8 +4781,8 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
 }
 
 /* =====================================================================================================================
-   >>monitors   Norms and residuals of a step, balancing, and what diagnosis makes of them. Parameters depend on this section only through the
-   norm that clips and, when asked for, the balancing of rho.
+   >>monitors   Norms and residuals of a step, balancing, and what diagnosis makes of them. Parameters depend on this section only
+   through the norm that clips and, when asked for, the balancing of rho.
    ===================================================================================================================== */
 
 /* f^2 |g|^2 of a range in the inverse metric of the step before; 0 while a diagonal metric has seen nothing. */
@@ -4697,7 +4835,8 @@ static float badm_i_total(const badm_trainer *tr, size_t column)
 
 /* Primal and dual residual of the step just taken.
    Per slot both are exact. Collapsed: with V = sum alpha_s |g_s-G|^2 the spread of the gradients and D that of the multipliers,
-   r^2 = |m'-m|^2/sigma^2 + (V+D)/(rho+sigma)^2 and D' = beta^2 D + (1-beta)^2 V, all in the inverse metric (V and D uncorrelated). */
+   r^2 = |m'-m|^2/sigma^2 + (V+D)/(rho+sigma)^2 and D' = beta^2 D + (1-beta)^2 V, all in the inverse metric (V and D uncorrelated).
+   */
 static void badm_i_residuals(badm_trainer *tr, badm_report *out)
 {
     float sigma = tr->rates.sigma, sum = tr->rates.rho + sigma, primal = BADM_I_TOTAL(tr, primal);
@@ -4712,8 +4851,8 @@ static void badm_i_residuals(badm_trainer *tr, badm_report *out)
     out->dual_residual = sigma * badm_sqrtf(BADM_I_TOTAL(tr, step_metric));
 }
 
-/* Residual balancing (Boyd et al. 2011, 3.4.1), at fixed sigma because 1/sigma is the step: a large primal residual asks for a larger proximal
-   weight, a large dual one for a smaller; by 2 % a step, within a factor of ten. */
+/* Residual balancing (Boyd et al. 2011, 3.4.1), at fixed sigma because 1/sigma is the step: a large primal residual asks for a
+   larger proximal weight, a large dual one for a smaller; by 2 % a step, within a factor of ten. */
 static void badm_i_balance(badm_trainer *tr, const badm_report *r)
 {
     float primal = tr->rates.sigma * r->primal_residual;
@@ -4768,11 +4907,13 @@ static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
     settled = steps > 0 && (now < 1e-2f * s->first_gradient || badm_i_abs(s->high) < 1e-3f * s->first_loss);
     if (tr->method->id == 0 && steps >= BADM_I_WINDOW && s->against < -0.3f && !settled) {
         set |= BADM_SEES_OSCILLATION;
-        badm_i_put(o, BADM_I_TEXT("oscillation: successive gradients point against each other; the step is too long: double sigma and rho\n"));
+        badm_i_put(o,
+                   BADM_I_TEXT("oscillation: successive gradients point against each other; the step is too long: double sigma and rho\n"));
     }
     if (steps >= BADM_I_WINDOW && s->motion < 1e-5f && now > 0.1f * s->first_gradient && s->first_gradient > 0) {
         set |= BADM_SEES_CRAWL;
-        badm_i_put(o, BADM_I_TEXT("crawl: the parameters hardly move though the gradient is as large as at first; the step is too short: divide sigma and rho by ten (lr: times ten)\n"));
+        badm_i_put(o,
+                   BADM_I_TEXT("crawl: the parameters hardly move though the gradient is as large as at first; the step is too short: divide sigma and rho by ten (lr: times ten)\n"));
     }
     if (tr->memory_wanted) {
         set |= BADM_SEES_MEMORY;
@@ -4817,9 +4958,9 @@ BADM_API unsigned badm_diagnose(badm_trainer *tr, char *buf, size_t n)
 /* =====================================================================================================================
    >>trainer    Plan, step, epoch, evaluation.
 
-   A step: slots (gradients, in parallel) -> fold in slot order -> norms, clip -> update, range by range -> report. Nothing of the state is
-   touched before every slot has passed; then nothing can fail. With local steps the slots run a second time, before the commit.
-   ===================================================================================================================== */
+   A step: slots (gradients, in parallel) -> fold in slot order -> norms, clip -> update, range by range -> report. Nothing of the
+   state is touched before every slot has passed; then nothing can fail. With local steps the slots run a second time, before the
+   commit. ===================================================================================================================== */
 
 #define BADM_I_FILLED 0x4241444Du
 
@@ -4886,7 +5027,8 @@ static int badm_i_at_least(float x, float least) { return x >= least && badm_i_i
 
 static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_error *e)
 {
-    if (is_badm && !(r->sigma > 0 && badm_i_is_finite(r->sigma))) return badm_i_refuse(e, BADM_I_TEXT("sigma: a number > 0 is expected"), 0, 0);
+    if (is_badm && !(r->sigma > 0 && badm_i_is_finite(r->sigma)))
+        return badm_i_refuse(e, BADM_I_TEXT("sigma: a number > 0 is expected"), 0, 0);
     if (is_badm && !badm_i_at_least(r->rho, 0)) return badm_i_refuse(e, BADM_I_TEXT("rho: a number >= 0 is expected"), 0, 0);
     if (!is_badm && !badm_i_at_least(r->lr, 0)) return badm_i_refuse(e, BADM_I_TEXT("lr: a number >= 0 is expected"), 0, 0);
     if (!badm_i_at_least(r->weight_decay, 0)) return badm_i_refuse(e, BADM_I_TEXT("weight_decay: a number >= 0 is expected"), 0, 0);
@@ -4899,13 +5041,18 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
     badm_rates rates;
     if (d->model->error.code) { *e = d->model->error; return e->code = BADM_ERR_STATE; }
     if (!d->loss) return badm_i_refuse(e, BADM_I_TEXT("there is no loss callback"), 0, 0);
-    if (d->model->trainable == 0) return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the model has no parameter to train"), NULL, 0, 0);
+    if (d->model->trainable == 0)
+        return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the model has no parameter to train"),
+                            NULL, 0, 0);
     if (d->max_batch == 0) return badm_i_refuse(e, BADM_I_TEXT("max_batch is 0"), 0, 0);
     if (d->sub_batches == 0 || d->sub_batches > d->max_batch)
         return badm_i_refuse(e, BADM_I_TEXT("sub_batches is %0: 1 to max_batch (%1) is expected"), d->sub_batches, d->max_batch);
-    if (d->sub_batches > 65535u) return badm_i_refuse(e, BADM_I_TEXT("sub_batches is %0: at most 65535 is expected"), d->sub_batches, 0);
-    if (d->workers == 0 || d->workers > 4096u) return badm_i_refuse(e, BADM_I_TEXT("workers is %0: 1 to 4096 is expected"), d->workers, 0);
-    if (d->local_steps == 0 || d->local_steps > 65535u) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
+    if (d->sub_batches > 65535u)
+        return badm_i_refuse(e, BADM_I_TEXT("sub_batches is %0: at most 65535 is expected"), d->sub_batches, 0);
+    if (d->workers == 0 || d->workers > 4096u)
+        return badm_i_refuse(e, BADM_I_TEXT("workers is %0: 1 to 4096 is expected"), d->workers, 0);
+    if (d->local_steps == 0 || d->local_steps > 65535u)
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
     if (badm_i_times(d->max_batch, d->local_steps) > 0xFFFFFFFFu / sizeof(float))
         return badm_i_refuse(e, BADM_I_TEXT("max_batch (%0) times local_steps (%1) is too large"), d->max_batch, d->local_steps);
     rates.lr = d->lr;
@@ -4915,22 +5062,34 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
     if (badm_i_check_rates(&rates, is_badm, e)) return e->code;
     if (!badm_i_at_least(d->clip, 0)) return badm_i_refuse(e, BADM_I_TEXT("clip: a number >= 0 is expected"), 0, 0);
     if (!badm_i_at_least(d->ridge, 0)) return badm_i_refuse(e, BADM_I_TEXT("ridge: a number >= 0 is expected"), 0, 0);
-    if (!badm_i_at_least(d->balance, 0) || (d->balance > 0 && d->balance < 1)) return badm_i_refuse(e, BADM_I_TEXT("balance: 0 or a number >= 1 is expected"), 0, 0);
-    if (!badm_i_at_least(d->beta1, 0) || !(d->beta1 < 1)) return badm_i_refuse(e, BADM_I_TEXT("beta1: 0 <= beta1 < 1 is expected"), 0, 0);
-    if (!badm_i_at_least(d->beta2, 0) || !(d->beta2 < 1)) return badm_i_refuse(e, BADM_I_TEXT("beta2: 0 <= beta2 < 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->balance, 0) || (d->balance > 0 && d->balance < 1))
+        return badm_i_refuse(e, BADM_I_TEXT("balance: 0 or a number >= 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->beta1, 0) || !(d->beta1 < 1))
+        return badm_i_refuse(e, BADM_I_TEXT("beta1: 0 <= beta1 < 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->beta2, 0) || !(d->beta2 < 1))
+        return badm_i_refuse(e, BADM_I_TEXT("beta2: 0 <= beta2 < 1 is expected"), 0, 0);
     if (!badm_i_at_least(d->eps, 0)) return badm_i_refuse(e, BADM_I_TEXT("eps: a number >= 0 is expected"), 0, 0);
-    if (!badm_i_at_least(d->momentum_decay, 0)) return badm_i_refuse(e, BADM_I_TEXT("momentum_decay: a number >= 0 is expected"), 0, 0);
-    if ((unsigned)d->metric >= BADM_METRIC_OF_TRAINER) return badm_i_refuse(e, BADM_I_TEXT("metric: plain, diagonal, orthogonal or SISA is expected"), 0, 0);
-    if ((unsigned)d->form > BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("form: BADM_COLLAPSED or BADM_PER_SLOT is expected"), 0, 0);
+    if (!badm_i_at_least(d->momentum_decay, 0))
+        return badm_i_refuse(e, BADM_I_TEXT("momentum_decay: a number >= 0 is expected"), 0, 0);
+    if ((unsigned)d->metric >= BADM_METRIC_OF_TRAINER)
+        return badm_i_refuse(e, BADM_I_TEXT("metric: plain, diagonal, orthogonal or SISA is expected"), 0, 0);
+    if ((unsigned)d->form > BADM_PER_SLOT)
+        return badm_i_refuse(e, BADM_I_TEXT("form: BADM_COLLAPSED or BADM_PER_SLOT is expected"), 0, 0);
     if (!is_badm) {
-        if (d->form != BADM_COLLAPSED || d->local_steps > 1) return badm_i_refuse(e, BADM_I_TEXT("form and local_steps are BADM's; another method is set"), 0, 0);
+        if (d->form != BADM_COLLAPSED || d->local_steps > 1)
+            return badm_i_refuse(e, BADM_I_TEXT("form and local_steps are BADM's; another method is set"), 0, 0);
         return BADM_OK;
     }
-    if (d->local_steps > 1 && d->form != BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: more than 1 needs form = BADM_PER_SLOT"), d->local_steps, 0);
-    if (d->local_steps > 1 && badm_i_uses_metric(d, BADM_ORTHOGONAL)) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: the orthogonal metric allows 1"), d->local_steps, 0);
-    if (d->local_steps > 1 && d->metric == BADM_SISA) return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: SISA allows 1"), d->local_steps, 0);
-    if (d->metric == BADM_SISA && d->form != BADM_PER_SLOT) return badm_i_refuse(e, BADM_I_TEXT("the SISA metric needs form = BADM_PER_SLOT"), 0, 0);
-    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_PLAIN) || badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
+    if (d->local_steps > 1 && d->form != BADM_PER_SLOT)
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: more than 1 needs form = BADM_PER_SLOT"), d->local_steps, 0);
+    if (d->local_steps > 1 && badm_i_uses_metric(d, BADM_ORTHOGONAL))
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: the orthogonal metric allows 1"), d->local_steps, 0);
+    if (d->local_steps > 1 && d->metric == BADM_SISA)
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: SISA allows 1"), d->local_steps, 0);
+    if (d->metric == BADM_SISA && d->form != BADM_PER_SLOT)
+        return badm_i_refuse(e, BADM_I_TEXT("the SISA metric needs form = BADM_PER_SLOT"), 0, 0);
+    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_PLAIN) || badm_i_uses_metric(d, BADM_DIAGONAL)
+                                   || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
         return badm_i_refuse(e, BADM_I_TEXT("the SISA metric does not mix with others"), 0, 0);
     if (d->ridge > 0 && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
         return badm_i_refuse(e, BADM_I_TEXT("ridge needs the plain metric or SISA"), 0, 0);
@@ -4992,7 +5151,10 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
 }
 
 /* Every slot has a gradient of its own when there are few, or when the form needs all of them at once. */
-static int badm_i_slots_own_gradients(const badm_trainer *tr) { return tr->d.form == BADM_PER_SLOT || tr->slots <= tr->workers + 1; }
+static int badm_i_slots_own_gradients(const badm_trainer *tr)
+{
+    return tr->d.form == BADM_PER_SLOT || tr->slots <= tr->workers + 1;
+}
 
 /* Gives out pieces of the trainer's block; with base NULL only counts. */
 typedef struct badm_i_carver { unsigned char *base; size_t used; } badm_i_carver;
@@ -5004,7 +5166,10 @@ static void *badm_i_carve(badm_i_carver *c, size_t count, size_t each)
     return c->base ? c->base + from : NULL;
 }
 
-static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr) { return (float *)badm_i_carve(c, tr->n, sizeof(float)); }
+static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr)
+{
+    return (float *)badm_i_carve(c, tr->n, sizeof(float));
+}
 
 static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
 {
@@ -5055,11 +5220,13 @@ static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, b
     y = tr->d.loss(&t, &b, tr->d.user);
     if (t.error.code) { *e = t.error; return e->code; }
     if (!y || badm_size(y) != 1) {
-        badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0, 0);
+        badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
+                     0);
         if (y) e->a = badm_i_shape_of(y);
         return e->code;
     }
-    tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t.planned, t.gradient_bytes), badm_i_plus(t.scratch_needed, BADM_I_ALIGN)), BADM_I_ALIGN);
+    tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t.planned, t.gradient_bytes), badm_i_plus(t.scratch_needed,
+            BADM_I_ALIGN)), BADM_I_ALIGN);
     tr->work = t.work;
     for (i = 0; i < tr->model->count; i++) {
         const badm_i_record *r = badm_i_record_at(tr->model, i);
@@ -5068,7 +5235,8 @@ static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, b
         need = badm_i_orthogonal_bytes(t.kernels, r->shape.dim[0], r->shape.dim[1]);
         if (need > tr->tape_bytes) tr->tape_bytes = badm_i_round_up(need, BADM_I_ALIGN);
     }
-    return tr->tape_bytes == BADM_I_NONE ? badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the graph is more than this machine can address"), NULL, 0, 0) : BADM_OK;
+    return tr->tape_bytes == BADM_I_NONE ? badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"),
+                                                        BADM_I_TEXT("the graph is more than this machine can address"), NULL, 0, 0) : BADM_OK;
 }
 
 /* The dry run in whatever memory there is for the moment: the free part of a block, or pieces that grow. */
@@ -5088,7 +5256,9 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
     for (bytes = 16384; ; bytes *= 4) {
         void *space = badm_i_alloc(mem, bytes);
         badm_result r;
-        if (!space) return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("no memory for a dry run of %0 bytes"), NULL, (unsigned long)bytes, 0);
+        if (!space)
+            return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"),
+                                BADM_I_TEXT("no memory for a dry run of %0 bytes"), NULL, (unsigned long)bytes, 0);
         r = badm_i_dry_run(tr, space, bytes, e);
         badm_i_free(mem, space);
         if (r != BADM_ERR_MEMORY || bytes >= ((size_t)1 << (sizeof(size_t) * 8 - 5))) return r;
@@ -5106,7 +5276,8 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
 {
     badm_i_carver count = { NULL, 0 };
     badm_result r;
-    if (!d || d->filled != BADM_I_FILLED) return badm_i_refuse(e, BADM_I_TEXT("it is not filled: call badm_trainer_defaults first"), 0, 0);
+    if (!d || d->filled != BADM_I_FILLED)
+        return badm_i_refuse(e, BADM_I_TEXT("it is not filled: call badm_trainer_defaults first"), 0, 0);
     if (!d->model) return badm_i_refuse(e, BADM_I_TEXT("there is no model"), 0, 0);
     r = badm_i_check_desc(d, e);
     if (r) return r;
@@ -5121,8 +5292,11 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
     badm_i_carve(&count, 1, sizeof *tr);
     badm_i_carve_trainer(tr, &count);
     tr->bytes = count.used;
-    count.used = badm_i_plus(badm_i_cost(tr->memory, tr->bytes), badm_i_times(tr->workers, badm_i_cost(tr->memory, tr->tape_bytes)));
-    if (count.used == BADM_I_NONE) return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("more than this machine can address"), NULL, 0, 0);
+    count.used = badm_i_plus(badm_i_cost(tr->memory, tr->bytes), badm_i_times(tr->workers, badm_i_cost(tr->memory,
+            tr->tape_bytes)));
+    if (count.used == BADM_I_NONE)
+        return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("more than this machine can address"),
+                            NULL, 0, 0);
     tr->memory_wanted = count.used;
     return BADM_OK;
 }
@@ -5181,7 +5355,8 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
     }
     if (badm_i_pool_start(tr)) {
         badm_trainer_free(tr);
-        return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL, plan->workers - 1, 0);
+        return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
+                            plan->workers - 1, 0);
     }
     *out = tr;
     return BADM_OK;
@@ -5202,7 +5377,8 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
                 ? BADM_I_TEXT("%0 bytes are needed, the block has %1") : BADM_I_TEXT("%0 bytes are needed, the allocator refused"), NULL,
                 (unsigned long)plan.memory_wanted, plan.memory ? (unsigned long)badm_memory_left(plan.memory) : 0);
     } else if (r == BADM_ERR_MEMORY && d->memory && d->memory->block) {
-        badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the block's %1 bytes are too few even to measure the graph; more than %0 are needed"), NULL,
+        badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"),
+                     BADM_I_TEXT("the block's %1 bytes are too few even to measure the graph; more than %0 are needed"), NULL,
                      e.number[1], (unsigned long)badm_memory_left(d->memory));
     }
     if (r && d && d->filled == BADM_I_FILLED && d->model) {
@@ -5272,7 +5448,8 @@ static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
     badm_i_turn_end(tr);
 }
 
-/* The mean gradient of a range from the slots' buffers (or what was folded as slots finished), and its norms unless machines must be added first. */
+/* The mean gradient of a range from the slots' buffers (or what was folded as slots finished), and its norms unless machines must
+   be added first. */
 static void badm_i_norms(badm_trainer *tr, uint32_t job)
 {
     const badm_i_range *r = &tr->range[job];
@@ -5292,7 +5469,8 @@ static void badm_i_job_mean(badm_trainer *tr, uint32_t worker, uint32_t job)
         if (badm_i_is_alone(tr)) {
             if (tr->mean != tr->gradient[0]) memcpy(tr->mean + from, tr->gradient[0] + from, r->n * sizeof(float));
             if (tr->mean_square) for (i = 0; i < r->n; i++) tr->mean_square[from + i] = tr->mean[from + i] * tr->mean[from + i];
-        } else for (s = 0; s < tr->active; s++) badm_i_fold(tr, from, r->n, tr->gradient[s] + from, (float)tr->slot[s].count, s == 0);
+        } else for (s = 0; s < tr->active; s++) badm_i_fold(tr, from, r->n, tr->gradient[s] + from, (float)tr->slot[s].count,
+                                                            s == 0);
     }
     if (!badm_i_is_alone(tr)) {
         for (i = 0; i < r->n; i++) tr->mean[from + i] *= tr->share;
@@ -5364,13 +5542,16 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *o
     if (e->code) { memset(all, 0, sizeof all); all[4] = 1; }
     if (badm_i_exchange(tr, all, 6, &other)) { if (!e->code) *e = other; return e->code; }
     if (e->code) return e->code;
-    if (all[4] > 0) return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
+    if (all[4] > 0)
+        return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL,
+                            0, 0);
     tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
     for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
     out->loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
     tr->spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
     out->accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
-    if (!badm_i_is_finite(out->loss)) return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
+    if (!badm_i_is_finite(out->loss))
+        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
     return BADM_OK;
 }
 
@@ -5392,16 +5573,19 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
     return BADM_OK;
 }
 
-static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out, badm_error *e)
+static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
+                               badm_error *e)
 {
     uint32_t i, total, ranges = (uint32_t)tr->range_count;
     int per_slot = tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
     float square;
     badm_error other;
     if (tr->layout != tr->model->layout)
-        return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("parameters were added, frozen or unfrozen after the trainer was made"), NULL, 0, 0);
+        return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_step"),
+                            BADM_I_TEXT("parameters were added, frozen or unfrozen after the trainer was made"), NULL, 0, 0);
     if (count == 0 || count > tr->d.max_batch)
-        return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a batch of %0 samples: 1 to max_batch (%1) is expected"), NULL, count, tr->d.max_batch);
+        return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"),
+                            BADM_I_TEXT("a batch of %0 samples: 1 to max_batch (%1) is expected"), NULL, count, tr->d.max_batch);
     if (badm_i_rates_now(tr, e)) return e->code;
     if (!index) {
         total = count * tr->d.local_steps;
@@ -5425,7 +5609,8 @@ again:
     }
     square = BADM_I_TOTAL(tr, gradient);
     if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
-        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"), NULL, 0, 0);
+        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
+                            NULL, 0, 0);
     out->grad_norm = badm_sqrtf(square);
     out->clip_factor = tr->clip_factor = tr->d.clip > 0 && out->grad_norm > tr->d.clip ? tr->d.clip / out->grad_norm : 1.0f;
     if (tr->d.local_steps > 1) {
@@ -5433,12 +5618,14 @@ again:
         badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr));
         if (badm_i_slots_failed(tr, e)) {
             if (!tr->d.allreduce) goto again;
-            badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a tape had to be enlarged in the middle of the step: repeat it"), NULL, 0, 0);
+            badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_step"),
+                         BADM_I_TEXT("a tape had to be enlarged in the middle of the step: repeat it"), NULL, 0, 0);
         }
         if (tr->d.allreduce) {
             float failed = e->code ? 1.0f : 0.0f;
             if (badm_i_exchange(tr, &failed, 1, &other)) { if (!e->code) *e = other; }
-            else if (failed > 0 && !e->code) badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
+            else if (failed > 0 && !e->code) badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"),
+                                                          BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
         }
         if (e->code) return e->code;
     }
@@ -5467,7 +5654,8 @@ again:
     return BADM_OK;
 }
 
-static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *report)
+static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active,
+                                          badm_report *report)
 {
     badm_report out;
     badm_error e;
@@ -5483,7 +5671,8 @@ BADM_API badm_result badm_step(badm_trainer *tr, const uint32_t *index, uint32_t
 {
     badm_error e;
     if (count > 0 && count < tr->slots) {
-        badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"), BADM_I_TEXT("%0 slots but %1 samples; badm_epoch() shortens the last batch by itself"), NULL, tr->slots, count);
+        badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"),
+                     BADM_I_TEXT("%0 slots but %1 samples; badm_epoch() shortens the last batch by itself"), NULL, tr->slots, count);
         return badm_i_trainer_report(tr, &e);
     }
     return badm_i_step_and_report(tr, index, count, tr->slots, report);
@@ -5524,7 +5713,8 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
         p.accuracy = p.last.accuracy < 0 ? -1.0f : badm_i_sum_value(&hits) / (float)counted;
         if (tr->position >= n) { tr->epoch++; tr->position = 0; }
         if (progress && progress(&p, user)) {
-            badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_epoch"), BADM_I_TEXT("cancelled by the progress callback after %0 of %1 samples"), NULL, p.sample, n);
+            badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_epoch"),
+                         BADM_I_TEXT("cancelled by the progress callback after %0 of %1 samples"), NULL, p.sample, n);
             return badm_i_trainer_report(tr, &e);
         }
         if (tr->position == 0) break;
@@ -5555,7 +5745,8 @@ static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
     y = badm_i_forward(w, v->graph, v->user, &b, v->out == NULL, &e);
     if (y && v->out && badm_size(y) != (size_t)b.count * v->width) {
-        badm_i_error(&e, BADM_ERR_SHAPE, BADM_I_TEXT("badm_predict"), BADM_I_TEXT("the graph returned %a, %0 samples of %1 numbers are expected"), NULL, b.count, v->width);
+        badm_i_error(&e, BADM_ERR_SHAPE, BADM_I_TEXT("badm_predict"),
+                     BADM_I_TEXT("the graph returned %a, %0 samples of %1 numbers are expected"), NULL, b.count, v->width);
         e.a = badm_i_shape_of(y);
     }
     if (e.code) { w->error = e; w->error_slot = job; }
@@ -5624,7 +5815,8 @@ BADM_API badm_result badm_predict(badm_trainer *tr, badm_loss_fn graph, void *us
     v.width = width;
     v.out = out;
     if (n == 0 || !graph || !out || !width) {
-        badm_i_error(&v.error, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_predict"), BADM_I_TEXT("%0 samples, a graph and room for the output are expected"), NULL, n, 0);
+        badm_i_error(&v.error, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_predict"),
+                     BADM_I_TEXT("%0 samples, a graph and room for the output are expected"), NULL, n, 0);
         return badm_i_trainer_report(tr, &v.error);
     }
     return badm_i_evaluate(tr, &v);
@@ -5729,7 +5921,8 @@ static void badm_i_state_set(badm_trainer *tr, const uint32_t words[BADM_I_WORDS
     uint32_t copy[BADM_I_WORDS];
     memcpy(copy, words, sizeof copy);
     badm_i_state_move(tr, copy, 1);
-    if (!(tr->rho_factor >= 0.1f && tr->rho_factor <= 10.0f)) tr->rho_factor = 1.0f;            /* no file makes a trainer unusable */
+    /* no file makes a trainer unusable */
+    if (!(tr->rho_factor >= 0.1f && tr->rho_factor <= 10.0f)) tr->rho_factor = 1.0f;
     if (!(tr->mu_product >= 0 && tr->mu_product <= 1)) tr->mu_product = 1.0f;
     if (!(tr->dispersion >= 0 && badm_i_is_finite(tr->dispersion))) tr->dispersion = 0;
 }
@@ -5764,7 +5957,8 @@ static const char *badm_i_setting_name(size_t i)
    ===================================================================================================================== */
 
 /* One run of the loss on a tape made for the purpose. */
-static badm_result badm_i_check_loss(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, float *grads, float *value)
+static badm_result badm_i_check_loss(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, float *grads,
+                                     float *value)
 {
     badm_tensor *y;
     badm_tape_reset(t);
@@ -5772,12 +5966,17 @@ static badm_result badm_i_check_loss(badm_tape *t, badm_model *m, badm_loss_fn l
     badm_tape_watch(t, m, grads);
     y = loss(t, b, user);
     if (t->error.code) return t->error.code;
-    if (!y || badm_size(y) != 1) { badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("the loss is %a, a scalar is expected"), y, NULL, 0, 0); return t->error.code; }
+    if (!y || badm_size(y) != 1) {
+        badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("the loss is %a, a scalar is expected"), y,
+                  NULL, 0, 0);
+        return t->error.code;
+    }
     *value = y->data[0];
     return grads ? badm_backward(t, y) : BADM_OK;
 }
 
-static badm_result badm_i_check_all(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, size_t per_tensor, float eps, float *grads, badm_gradient_check *out)
+static badm_result badm_i_check_all(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b,
+                                    size_t per_tensor, float eps, float *grads, badm_gradient_check *out)
 {
     float value, up = 0, down = 0;
     size_t i, j;
@@ -5817,7 +6016,8 @@ static badm_result badm_i_check_all(badm_tape *t, badm_model *m, badm_loss_fn lo
     return BADM_OK;
 }
 
-BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor, float eps, badm_gradient_check *out)
+BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void *user, uint32_t count, size_t per_tensor,
+                                          float eps, badm_gradient_check *out)
 {
     badm_trainer plan;
     badm_trainer_desc d;
@@ -5851,7 +6051,8 @@ BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void
         b.count = count;
         r = badm_i_check_all(t, m, loss, user, &b, per_tensor, eps > 0 ? eps : 1e-2f, grads, out);
         if (t->error.code) e = t->error;
-        else if (r) badm_i_error(&e, r, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("a gradient of \"%n\" is not a number"), badm_param_name(out->param), 0, 0);
+        else if (r) badm_i_error(&e, r, BADM_I_TEXT("badm_check_gradients"), BADM_I_TEXT("a gradient of \"%n\" is not a number"),
+                                 badm_param_name(out->param), 0, 0);
     }
     badm_tape_free(t);
     badm_i_free(m->memory, grads);

@@ -1,5 +1,5 @@
 # docs/curves.svg from docs/curves.dat, which bench/curves.sh writes.      gnuplot bench/curves.gp
-set terminal svg size 900,360 font 'sans-serif,13' background '#ffffff'
+set terminal svg size 900,400 font 'sans-serif,13' background '#ffffff'
 set output 'docs/curves.svg'
 data = 'docs/curves.dat'
 set grid lc rgb '#dddddd' lt 1 lw 0.7
@@ -16,7 +16,7 @@ set style line 3 lc rgb '#0072B2' lw 2.5
 set style line 4 lc rgb '#56B4E9' lw 2 dt 2
 set style line 5 lc rgb '#000000' lw 2 dt 4
 
-set multiplot layout 1,2 margins 0.07,0.98,0.14,0.90 spacing 0.09
+set multiplot layout 1,2 margins 0.07,0.98,0.16,0.90 spacing 0.09
 set title 'training loss, mean of each quarter epoch'
 set logscale y
 set yrange [0.01:0.7]

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every experiment and draws the plots.      sh bench/experiments.sh PROGRAM DATA [--quick]
-# PROGRAM is bench/experiments.c compiled; DATA has mnist/ and libsvm/. Everything goes to the folder PROGRAM-results.
+# PROGRAM is bench/experiments.c compiled; DATA has mnist/ and libsvm/. Everything goes to the folder PROGRAM-results: CSV files, plots, and
+# (not with --quick, which only shows that all of it runs) RESULTS.md, as it stands beside this script.
 set -eu
 
 if [ $# -lt 2 ] || [ ! -d "$2" ]; then
@@ -14,11 +15,18 @@ here=$(dirname "$0")
 out=$program-results
 mkdir -p "$out"
 
+{
+    uname -srm
+    sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2> /dev/null | sort | uniq -c
+} | tee "$out/machine.txt"
+
 for what in batches compare speed local gradient forms; do
     echo "== $what"
-    "$program" "$what" "$data" "$out" $quick > "$out/$what.txt" || { cat "$out/$what.txt"; exit 1; }
+    "$program" "$what" "$data" "$out" ${quick:+"$quick"} > "$out/$what.txt" || { cat "$out/$what.txt"; exit 1; }
     cat "$out/$what.txt"
 done
+
+[ -n "$quick" ] || sh "$here/results.sh" "$out" > "$out/RESULTS.md"
 
 if ! command -v gnuplot > /dev/null; then
     echo "gnuplot is missing (Debian: gnuplot-nox): no plots; the figures are in $out/*.csv"

@@ -5,7 +5,8 @@ set multiplot layout 1,2 title '784-256-128-10 on 10,000 MNIST images, S = 4, co
 set logscale y
 set format y '10^{%T}'
 set ylabel 'training loss'
-set key bottom left spacing 1.3 samplen 2
+set yrange [*:20]
+set key off
 set title 'equal gradients'
 set xlabel 'epochs of gradients'
 plot f using 1:'K1' with linespoints lc rgb blue lw 2.5 pt 7 ps 0.6 title 'K = 1, batch 100', \
@@ -15,7 +16,7 @@ plot f using 1:'K1' with linespoints lc rgb blue lw 2.5 pt 7 ps 0.6 title 'K = 1
 set title 'equal exchanges'
 set xlabel 'exchanges'
 set logscale x
-set key bottom left
+set key on top right spacing 1.3 samplen 2
 plot f using 'K1_exchanges':'K1' with linespoints lc rgb blue lw 2.5 pt 7 ps 0.6 title 'K = 1, batch 100', \
      f using 'K4_exchanges':'K4' with linespoints lc rgb vermilion lw 2.5 pt 7 ps 0.6 title 'K = 4, batch 100', \
      f using 'batch_4x_exchanges':'batch_4x' with linespoints lc rgb black lw 2 pt 6 ps 0.6 title 'K = 1, batch 400', \

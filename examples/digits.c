@@ -285,15 +285,15 @@ static float sine(float x) { return badm_cosf(x - 1.57079633f); }
 static hand new_hand(badm_rng *r)
 {
     hand h;
-    float angle = 0.2f * badm_rng_normal(r), slant = 0.2f * badm_rng_normal(r);
+    float angle = 0.2f * badm_rng_normal(r), slant = 0.25f * badm_rng_normal(r);
     float wide = between(r, 1.6f, 2.3f), tall = between(r, 1.6f, 2.3f);         /* pixels for one step of the grid */
     int i;
     h.xx = wide * badm_cosf(angle);
     h.yx = wide * sine(angle);
     h.xy = tall * (-sine(angle) - slant * badm_cosf(angle));
     h.yy = tall * (badm_cosf(angle) - slant * sine(angle));
-    h.x = 13.5f + between(r, -1.0f, 1.0f);
-    h.y = 13.5f + between(r, -1.0f, 1.0f);
+    h.x = 13.5f + between(r, -1.25f, 1.25f);
+    h.y = 13.5f + between(r, -1.25f, 1.25f);
     for (i = 0; i < 2; i++) {
         h.wave[i].x = between(r, -0.35f, 0.35f);
         h.wave[i].y = between(r, -0.35f, 0.35f);

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-typedef struct buffer { unsigned char bytes[200000]; size_t size, at, room; } buffer;       /* room: a full disk is reached here; 0: never */
+/* room: a full disk is reached here; 0: never */
+typedef struct buffer { unsigned char bytes[200000]; size_t size, at, room; } buffer;
 
 static inline size_t buffer_write(const void *data, size_t n, void *user)
 {

@@ -7,7 +7,8 @@
 #include "badm.h"
 #include <string.h>
 
-/* The codes of a bad product, of a bad parameter name and of an unfilled desc; the length of all their sentences is added to *text. */
+/* The codes of a bad product, of a bad parameter name and of an unfilled desc; the length of all their sentences is
+   added to *text. */
 void errors_no_text(badm_result code[3], size_t *text);
 void errors_no_text(badm_result code[3], size_t *text)
 {
@@ -24,7 +25,8 @@ void errors_no_text(badm_result code[3], size_t *text)
         x = badm_input(t, 2, shape, NULL);
         (void)badm_matmul(t, x, x);
         code[0] = badm_tape_error(t)->code;
-        *text += badm_error_text(badm_tape_error(t), buf, sizeof buf) > sizeof buf;     /* whatever it writes, it is short */
+        /* whatever it writes, it is short */
+        *text += badm_error_text(badm_tape_error(t), buf, sizeof buf) > sizeof buf;
         badm_tape_free(t);
     }
     badm_param_new(m, "", 2, shape, badm_init_constant(0));

@@ -1,5 +1,6 @@
-/* One operation, forward and backward, run through the public API. test_kernels.c compares its bits between builds of the library: as
-   users compile it, with BADM_NO_SIMD (kernels_no_simd.c) and with BADM_REPRODUCIBLE (kernels_reproducible.c). Include after badm.h. */
+/* One operation, forward and backward, run through the public API. test_kernels.c compares its bits between builds
+   of the library: as users compile it, with BADM_NO_SIMD (kernels_no_simd.c) and with BADM_REPRODUCIBLE
+   (kernels_reproducible.c). Include after badm.h. */
 #ifndef TEST_KERNELS_H
 #define TEST_KERNELS_H
 
@@ -8,8 +9,10 @@
 
 typedef enum kernel_kind {
     KERNEL_MATMUL, KERNEL_MATMUL_NT, KERNEL_MATMUL_TN, KERNEL_AFFINE, KERNEL_AFFINE_WITHOUT_BIAS, KERNEL_PRODUCTS,
-    KERNEL_SUM = KERNEL_PRODUCTS, KERNEL_MEAN, KERNEL_SUM_AXIS_0, KERNEL_SUM_AXIS_1, KERNEL_ADD_ROW, KERNEL_SOFTMAX, KERNEL_LOG_SOFTMAX, KERNEL_MSE,
-    KERNEL_EXP, KERNEL_LOG, KERNEL_SQRT, KERNEL_TANH, KERNEL_SIGMOID, KERNEL_GELU, KERNEL_GELU_TANH, KERNEL_SILU, KERNEL_RELU,
+    KERNEL_SUM = KERNEL_PRODUCTS, KERNEL_MEAN, KERNEL_SUM_AXIS_0, KERNEL_SUM_AXIS_1, KERNEL_ADD_ROW, KERNEL_SOFTMAX,
+    KERNEL_LOG_SOFTMAX, KERNEL_MSE,
+    KERNEL_EXP, KERNEL_LOG, KERNEL_SQRT, KERNEL_TANH, KERNEL_SIGMOID, KERNEL_GELU, KERNEL_GELU_TANH, KERNEL_SILU,
+    KERNEL_RELU,
     KERNEL_KINDS
 } kernel_kind;
 
@@ -29,7 +32,8 @@ typedef struct kernel_result { float *y, *da, *db, *dbias; size_t size; } kernel
 int kernels_no_simd(const kernel_job *job, kernel_result *out);
 int kernels_reproducible(const kernel_job *job, kernel_result *out);
 
-static inline badm_tensor *kernels_apply(badm_tape *t, const kernel_job *job, badm_tensor *a, badm_tensor *b, badm_tensor *bias)
+static inline badm_tensor *kernels_apply(badm_tape *t, const kernel_job *job, badm_tensor *a, badm_tensor *b,
+        badm_tensor *bias)
 {
     switch (job->kind) {
     case KERNEL_MATMUL: return badm_matmul(t, a, b);
@@ -67,7 +71,8 @@ static inline float *kernels_copy(const float *x, size_t n)
 static inline int kernels_run(const kernel_job *job, kernel_result *out)
 {
     const size_t m = job->m, n = job->n, k = job->k;
-    const int product = job->kind < KERNEL_PRODUCTS, has_bias = job->kind == KERNEL_AFFINE || job->kind == KERNEL_ADD_ROW;
+    const int product = job->kind < KERNEL_PRODUCTS;
+    const int has_bias = job->kind == KERNEL_AFFINE || job->kind == KERNEL_ADD_ROW;
     badm_dim sa[2], sb[2], sbias[1], one[1] = { 1 };
     badm_model *model = badm_model_new(1);
     badm_tensor *a, *b = NULL, *bias = NULL, *y, *loss;
@@ -80,7 +85,8 @@ static inline int kernels_run(const kernel_job *job, kernel_result *out)
     sb[1] = job->kind == KERNEL_MATMUL || job->kind == KERNEL_MATMUL_TN ? job->n : job->k;
     sbias[0] = product ? job->n : job->k;
     memset(out, 0, sizeof *out);
-    (void)badm_param_new(model, "unused", 1, one, badm_init_constant(0));       /* a tape watches a model, and this is the smallest */
+    /* a tape watches a model, and this is the smallest */
+    (void)badm_param_new(model, "unused", 1, one, badm_init_constant(0));
     grads = (float *)calloc(badm_trainable_size(model), sizeof *grads);
     if (grads && badm_tape_new(&t, NULL, (m * k + k * n + m * n) * 48 + job->offset + 65536) == BADM_OK) {
         badm_tape_watch(t, model, grads);

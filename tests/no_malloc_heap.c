@@ -1,5 +1,5 @@
-/* A malloc that hands out a static block and counts, for test_no_malloc.c: with glibc and without sanitizers. In a file of its own,
-   because compilers take what they know of malloc for granted where they see its inside. */
+/* A malloc that hands out a static block and counts, for test_no_malloc.c: with glibc and without sanitizers. In a
+   file of its own, because compilers take what they know of malloc for granted where they see its inside. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,8 @@ long no_malloc_calls(void);
 #endif
 #endif
 
-#if defined(__GLIBC__) && (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__) && !defined(SANITIZED)
+#if defined(__GLIBC__) && (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(SANITIZED)
 
 #define HEAP_BYTES ((size_t)128 << 20)
 static union { unsigned char bytes[HEAP_BYTES]; long double align; } heap;
@@ -35,7 +35,8 @@ static void *take(size_t bytes, size_t align)
 
 void *malloc(size_t bytes) { return take(bytes, 16); }
 void free(void *p) { (void)p; }
-void *calloc(size_t n, size_t size) { return size && n > HEAP_BYTES / size ? NULL : take(n * size, 16); }     /* the block is zero */
+/* the block is zero */
+void *calloc(size_t n, size_t size) { return size && n > HEAP_BYTES / size ? NULL : take(n * size, 16); }
 void *aligned_alloc(size_t align, size_t bytes) { return take(bytes, align < 16 ? 16 : align); }
 void *memalign(size_t align, size_t bytes);
 void *memalign(size_t align, size_t bytes) { return take(bytes, align < 16 ? 16 : align); }

@@ -1,5 +1,5 @@
-/* Small problems that several tests train, and the list of all ways of training them. The data are drawn from the library's own
-   random numbers: a problem is the same on every machine. Include after badm.h. */
+/* Small problems that several tests train, and the list of all ways of training them. The data are drawn from the
+   library's own random numbers: a problem is the same on every machine. Include after badm.h. */
 #ifndef TEST_PROBLEMS_H
 #define TEST_PROBLEMS_H
 
@@ -12,7 +12,8 @@ typedef enum problem_kind {
     PROBLEM_XOR,            /* 4 samples, 2-8-1 */
     PROBLEM_BLOBS,          /* 96 points around 3 centres, 2-16-3; dropout if asked for */
     PROBLEM_REGRESSION,     /* 96 rows of a noisy linear function, 4-1 */
-    PROBLEM_WIDE            /* the blobs with 2-6000-3: enough work that a trainer wakes its workers, for gradients and updates */
+    /* the blobs with 2-6000-3: enough work that a trainer wakes its workers, for gradients and updates */
+    PROBLEM_WIDE
 } problem_kind;
 
 typedef struct problem {
@@ -41,7 +42,8 @@ static inline badm_tensor *problem_loss(badm_tape *t, const badm_batch *b, void 
 {
     const problem *p = (const problem *)user;
     badm_tensor *out = problem_outputs(t, b, user);
-    if (p->kind == PROBLEM_BLOBS || p->kind == PROBLEM_WIDE) return badm_cross_entropy(t, out, badm_labels(t, p->labels, b));
+    if (p->kind == PROBLEM_BLOBS || p->kind == PROBLEM_WIDE)
+        return badm_cross_entropy(t, out, badm_labels(t, p->labels, b));
     if (p->kind == PROBLEM_XOR) return badm_bce_with_logits(t, out, badm_rows(t, p->y, 1, b));
     return badm_mse(t, out, badm_rows(t, p->y, 1, b));
 }
@@ -49,7 +51,8 @@ static inline badm_tensor *problem_loss(badm_tape *t, const badm_batch *b, void 
 /* 0 if there was no memory for the model; later errors stick in p->model. */
 static inline int problem_new(problem *p, problem_kind kind, badm_memory *mem, uint64_t seed)
 {
-    static const float centre[3][2] = { { 0.8f, 0 }, { -0.4f, 0.7f }, { -0.4f, -0.7f } }, truth[4] = { 1, -2, 0.5f, 0.25f };
+    static const float centre[3][2] = { { 0.8f, 0 }, { -0.4f, 0.7f }, { -0.4f, -0.7f } };
+    static const float truth[4] = { 1, -2, 0.5f, 0.25f };
     const int blobs = kind == PROBLEM_BLOBS || kind == PROBLEM_WIDE;
     const badm_dim units = kind == PROBLEM_XOR ? 8 : kind == PROBLEM_BLOBS ? 16 : 6000;
     badm_rng r;

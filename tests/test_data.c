@@ -39,7 +39,8 @@ TEST(bytes_are_scaled_and_shifted)
     int i, j;
     CHECK_INT(x->shape[1], 3);
     for (i = 0; i < 3; i++)
-        for (j = 0; j < 3; j++) CHECK_NEAR(badm_data(t, x)[3 * i + j], bytes[index_values[i]][j] * (2.0 / 255) - 1, 1e-6);
+        for (j = 0; j < 3; j++)
+            CHECK_NEAR(badm_data(t, x)[3 * i + j], bytes[index_values[i]][j] * (2.0 / 255) - 1, 1e-6);
     CHECK_NEAR(badm_data(t, x)[5], 1, 1e-6);        /* 255 is the end of the range */
     badm_tape_free(t);
 }
@@ -52,7 +53,8 @@ TEST(shorts_are_scaled_and_shifted)
     badm_tensor *x = badm_rows_i16(t, &shorts[0][0], 2, 1.0f / 32768, 0.5f, &b);
     int i, j;
     for (i = 0; i < 3; i++)
-        for (j = 0; j < 2; j++) CHECK_NEAR(badm_data(t, x)[2 * i + j], shorts[index_values[i]][j] / 32768.0 + 0.5, 1e-6);
+        for (j = 0; j < 2; j++)
+            CHECK_NEAR(badm_data(t, x)[2 * i + j], shorts[index_values[i]][j] / 32768.0 + 0.5, 1e-6);
     badm_tape_free(t);
 }
 
@@ -78,11 +80,13 @@ TEST(a_callback_fills_rows)
 
 TEST(labels_and_tokens_are_gathered_by_the_index)
 {
-    static const int32_t labels[5] = { 5, 6, 7, -100, 9 }, tokens[5][4] = { { 1, 2, 3, 4 }, { 0, 0, 0, 0 }, { 5, 6, 7, 8 }, { 0, 0, 0, 0 }, { 9, 10, 11, 12 } };
+    static const int32_t labels[5] = { 5, 6, 7, -100, 9 };
+    static const int32_t tokens[5][4] = { { 1, 2, 3, 4 }, { 0 }, { 5, 6, 7, 8 }, { 0 }, { 9, 10, 11, 12 } };
     static const uint8_t bytes[5] = { 1, 2, 255, 4, 5 };
     badm_batch b;
     badm_tape *t = open_tape(&b);
-    const badm_ints *l = badm_labels(t, labels, &b), *u = badm_labels_u8(t, bytes, &b), *k = badm_tokens(t, &tokens[0][0], 4, &b);
+    const badm_ints *l = badm_labels(t, labels, &b), *u = badm_labels_u8(t, bytes, &b),
+            *k = badm_tokens(t, &tokens[0][0], 4, &b);
     int i;
     CHECK_INT(l->rank, 1);
     CHECK_INT(l->shape[0], 3);
@@ -133,7 +137,8 @@ TEST(gathered_rows_are_an_embedding)
     for (i = 0; i < 4; i++) CHECK(!memcmp(badm_data(t, y) + 3 * i, w + 3 * which[i], 3 * sizeof *w));
     CHECK_INT(badm_backward(t, badm_sum(t, y)), BADM_OK);
     for (i = 0; i < 5; i++)
-        for (j = 0; j < 3; j++) CHECK(badm_param_grad(t, e.weight)[3 * i + j] == (float)(i == 1 ? 2 : i == 0 || i == 3));
+        for (j = 0; j < 3; j++)
+            CHECK(badm_param_grad(t, e.weight)[3 * i + j] == (float)(i == 1 ? 2 : i == 0 || i == 3));
     badm_tape_free(t);
     badm_model_free(m);
     free(grads);

@@ -1,4 +1,5 @@
-/* >>errors: every bad input gets a sentence that names what was given, and changes nothing. Linked with errors_no_text.c. */
+/* >>errors: every bad input gets a sentence that names what was given, and changes nothing. Linked with
+   errors_no_text.c. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "test.h"
@@ -6,8 +7,8 @@
 #include "problems.h"
 #include "buffer.h"
 
-static const badm_dim s3[1] = { 3 }, s23[2] = { 2, 3 }, s24[2] = { 2, 4 }, s32[2] = { 3, 2 }, s45[2] = { 4, 5 }, s234[3] = { 2, 3, 4 },
-                      s345[3] = { 3, 4, 5 };
+static const badm_dim s3[1] = { 3 }, s23[2] = { 2, 3 }, s24[2] = { 2, 4 }, s32[2] = { 3, 2 }, s45[2] = { 4, 5 };
+static const badm_dim s234[3] = { 2, 3, 4 }, s345[3] = { 3, 4, 5 };
 
 /* ---- results and sentences ---- */
 
@@ -85,7 +86,11 @@ TEST(without_texts_the_codes_remain)
 
 /* ---- mismatched shapes in every operation ---- */
 
-typedef struct { badm_tape *t; badm_tensor *x3, *x23, *x24, *x32, *x45, *x234, *x345, *scalar; const badm_ints *labels2, *labels5; } shapes;
+typedef struct {
+    badm_tape *t;
+    badm_tensor *x3, *x23, *x24, *x32, *x45, *x234, *x345, *scalar;
+    const badm_ints *labels2, *labels5;
+} shapes;
 
 static shapes make_shapes(void)
 {
@@ -159,7 +164,8 @@ TEST(shaping_operations_refuse_what_does_not_fit)
     REFUSED((pair[0] = s.x23, pair[1] = s.x23, badm_concat(s.t, 2, pair, 2)), BADM_ERR_SHAPE, "concat", "2");
     for (i = 0; i < 9; i++) nine[i] = NULL;
     REFUSED((nine[0] = s.x23, badm_concat(s.t, 0, nine, 0)), BADM_ERR_ARGUMENT, "concat", "0");
-    REFUSED((nine[0] = nine[1] = nine[2] = nine[3] = nine[4] = nine[5] = nine[6] = nine[7] = nine[8] = s.x23, badm_concat(s.t, 9, nine, 0)),
+    REFUSED((nine[0] = nine[1] = nine[2] = nine[3] = nine[4] = nine[5] = nine[6] = nine[7] = nine[8] = s.x23,
+            badm_concat(s.t, 9, nine, 0)),
             BADM_ERR_ARGUMENT, "concat", "9");
     REFUSED(badm_slice(s.t, s.x23, 1, 1, 4), BADM_ERR_SHAPE, "slice", "[2,3]");
     REFUSED(badm_slice(s.t, s.x23, 1, 2, 2), BADM_ERR_SHAPE, "slice", "2");
@@ -178,7 +184,8 @@ TEST(losses_and_lookups_refuse_labels_that_do_not_fit)
     REFUSED(badm_cross_entropy(s.t, s.x23, s.labels5), BADM_ERR_SHAPE, "cross_entropy", "[2,3] with 5 labels");
     REFUSED(badm_cross_entropy(s.t, s.x23, badm_ints_input(s.t, 1, two, over)), BADM_ERR_LABEL, "cross_entropy", "3");
     REFUSED(badm_cross_entropy(s.t, s.x23, badm_ints_input(s.t, 1, two, under)), BADM_ERR_LABEL, "cross_entropy", "1");
-    REFUSED(badm_cross_entropy_ignore(s.t, s.x23, badm_ints_input(s.t, 1, two, over), -1), BADM_ERR_LABEL, "cross_entropy", "3");
+    REFUSED(badm_cross_entropy_ignore(s.t, s.x23, badm_ints_input(s.t, 1, two, over), -1), BADM_ERR_LABEL,
+            "cross_entropy", "3");
     REFUSED(badm_gather_rows(s.t, s.x3, s.labels2), BADM_ERR_SHAPE, "gather_rows", "[3]");
     REFUSED(badm_gather_rows(s.t, s.x23, badm_ints_input(s.t, 1, two, over)), BADM_ERR_LABEL, "gather_rows", "3");
     REFUSED(badm_gather_rows(s.t, s.x23, badm_ints_input(s.t, 1, two, under)), BADM_ERR_LABEL, "gather_rows", "1");
@@ -193,7 +200,8 @@ TEST(dropout_refuses_what_is_no_probability)
 
 TEST(leaves_refuse_bad_shapes)
 {
-    static const badm_dim zero[2] = { 2, 0 }, five[5] = { 1, 1, 1, 1, 1 }, wraps[4] = { 65536, 65536, 65536, 65536 }, huge[2] = { 0xffffffffu, 0xffffffffu };
+    static const badm_dim zero[2] = { 2, 0 }, five[5] = { 1, 1, 1, 1, 1 }, wraps[4] = { 65536, 65536, 65536, 65536 },
+            huge[2] = { 0xffffffffu, 0xffffffffu };
     REFUSED(badm_input(s.t, 2, zero, NULL), BADM_ERR_SHAPE, "input", "0");
     REFUSED(badm_input(s.t, 5, five, NULL), BADM_ERR_SHAPE, "input", "5");
     REFUSED(badm_variable(s.t, 2, zero, NULL), BADM_ERR_SHAPE, "[2,0]", "elements");
@@ -250,7 +258,8 @@ TEST(a_bad_desc_is_refused_in_words)
     BAD((d.method = badm_method_adam(), d.lr = -1), "lr");
     BAD((d.method = badm_method_adam(), d.lr = (float)NAN), "lr");
     BAD((d.method = badm_method_adam(), d.beta1 = 1), "beta1");
-    BAD(d.sub_batches = 100, "96");                                     /* more slots than the largest batch has samples */
+    /* more slots than the largest batch has samples */
+    BAD(d.sub_batches = 100, "96");
 #undef BAD
     d = good;
     d.rho = 0;                                                          /* is allowed */
@@ -260,7 +269,8 @@ TEST(a_bad_desc_is_refused_in_words)
     d.model = NULL;
     CHECK_INT(badm_trainer_new(&tr, &d), BADM_ERR_ARGUMENT);
     CHECK(tr == NULL);
-    CHECK_INT(badm_model_result(p.model), BADM_OK);                     /* a refused trainer does not stick in the model */
+    /* a refused trainer does not stick in the model */
+    CHECK_INT(badm_model_result(p.model), BADM_OK);
     problem_free(&p);
 }
 

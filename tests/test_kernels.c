@@ -7,7 +7,8 @@
 
 #define LARGEST 300
 
-static float a_values[LARGEST * LARGEST], b_values[LARGEST * LARGEST], upstream[LARGEST * LARGEST], bias_values[LARGEST];
+static float a_values[LARGEST * LARGEST], b_values[LARGEST * LARGEST], upstream[LARGEST * LARGEST],
+        bias_values[LARGEST];
 
 static void draw(float *x, size_t n, uint64_t stream)
 {
@@ -56,7 +57,8 @@ static float product_element(const kernel_job *job, size_t i, size_t j, int fuse
     size_t l;
     for (l = 0; l < job->k; l++) {
         float a = job->kind == KERNEL_MATMUL_TN ? job->a[l * job->m + i] : job->a[i * job->k + l];
-        float b = job->kind == KERNEL_MATMUL || job->kind == KERNEL_MATMUL_TN ? job->b[l * job->n + j] : job->b[j * job->k + l];
+        float b = job->kind == KERNEL_MATMUL || job->kind == KERNEL_MATMUL_TN ? job->b[l * job->n + j]
+            : job->b[j * job->k + l];
         if (fused) acc = fmaf(a, b, acc);
         else { volatile float term = a * b; acc = acc + term; }
     }
@@ -77,7 +79,8 @@ static int wrong_elements(const kernel_job *job, kernel_build run, int fused)
             float want = product_element(job, i, j, fused);
             wrong += memcmp(&want, &r.y[i * job->n + j], sizeof want) != 0;
         }
-    if (wrong) printf("kind %d, m %lu, n %lu, k %lu: %d elements differ\n", (int)job->kind, (unsigned long)job->m, (unsigned long)job->n,
+    if (wrong) printf("kind %d, m %lu, n %lu, k %lu: %d elements differ\n", (int)job->kind, (unsigned long)job->m,
+            (unsigned long)job->n,
                       (unsigned long)job->k, wrong);
     kernels_free(&r);
     return wrong;
@@ -86,14 +89,19 @@ static int wrong_elements(const kernel_job *job, kernel_build run, int fused)
 /* Calls `check` for many shapes: every m with every n, k going round; then some large ones. */
 static void for_shapes(kernel_kind kind, void (*check)(const kernel_job *job))
 {
-    static const badm_dim m[] = { 1, 2, 3, 5, 8, 15, 17, 33, 100 }, n[] = { 1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100 };
+    static const badm_dim m[] = { 1, 2, 3, 5, 8, 15, 17, 33, 100 };
+    static const badm_dim n[] = { 1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100 };
     static const badm_dim k[] = { 1, 2, 3, 8, 16, 31, 100, 257 };
-    static const badm_dim large[][3] = { { 257, 257, 257 }, { 64, 300, 300 }, { 300, 5, 300 }, { 1, 300, 257 }, { 300, 300, 1 }, { 129, 1, 300 } };
+    static const badm_dim large[][3] = { { 257, 257, 257 }, { 64, 300, 300 }, { 300, 5, 300 }, { 1, 300, 257 },
+            { 300, 300, 1 }, { 129, 1, 300 } };
     kernel_job job;
     unsigned i, j, l = 0;
     for (i = 0; i < sizeof m / sizeof *m; i++)
         for (j = 0; j < sizeof n / sizeof *n; j++) { job = make_job(kind, m[i], n[j], k[l++ % 8]); check(&job); }
-    for (i = 0; i < sizeof large / sizeof *large; i++) { job = make_job(kind, large[i][0], large[i][1], large[i][2]); check(&job); }
+    for (i = 0; i < sizeof large / sizeof *large; i++) {
+        job = make_job(kind, large[i][0], large[i][1], large[i][2]);
+        check(&job);
+    }
 }
 
 static void check_dispatched(const kernel_job *job) { CHECK_INT(wrong_elements(job, kernels_run, kernels_fuse()), 0); }
@@ -103,18 +111,23 @@ static void check_reproducible(const kernel_job *job) { CHECK_INT(wrong_elements
 TEST(matmul_is_one_fused_multiply_add_per_term_in_order)    { for_shapes(KERNEL_MATMUL, check_dispatched); }
 TEST(matmul_nt_is_one_fused_multiply_add_per_term_in_order) { for_shapes(KERNEL_MATMUL_NT, check_dispatched); }
 TEST(matmul_tn_is_one_fused_multiply_add_per_term_in_order) { for_shapes(KERNEL_MATMUL_TN, check_dispatched); }
-TEST(affine_is_one_fused_multiply_add_per_term_in_order)    { for_shapes(KERNEL_AFFINE_WITHOUT_BIAS, check_dispatched); }
+TEST(affine_is_one_fused_multiply_add_per_term_in_order)
+{
+    for_shapes(KERNEL_AFFINE_WITHOUT_BIAS, check_dispatched);
+}
 
 TEST(plain_kernels_multiply_then_add)
 {
     int kind;
-    for (kind = 0; kind < KERNEL_PRODUCTS; kind++) if (kind != KERNEL_AFFINE) for_shapes((kernel_kind)kind, check_no_simd);
+    for (kind = 0; kind < KERNEL_PRODUCTS; kind++)
+        if (kind != KERNEL_AFFINE) for_shapes((kernel_kind)kind, check_no_simd);
 }
 
 TEST(reproducible_products_multiply_then_add)
 {
     int kind;
-    for (kind = 0; kind < KERNEL_PRODUCTS; kind++) if (kind != KERNEL_AFFINE) for_shapes((kernel_kind)kind, check_reproducible);
+    for (kind = 0; kind < KERNEL_PRODUCTS; kind++)
+        if (kind != KERNEL_AFFINE) for_shapes((kernel_kind)kind, check_reproducible);
 }
 
 /* |got - want| <= terms 2^-24 sum |a b|: the textbook bound of a sum in any order. */
@@ -127,7 +140,8 @@ static int outside(float got, double want, double absolute, size_t terms)
 static void check_against_double(const kernel_job *job)
 {
     const size_t m = job->m, n = job->n, k = job->k;
-    const int a_turned = job->kind == KERNEL_MATMUL_TN, b_turned = job->kind != KERNEL_MATMUL && job->kind != KERNEL_MATMUL_TN;
+    const int a_turned = job->kind == KERNEL_MATMUL_TN;
+    const int b_turned = job->kind != KERNEL_MATMUL && job->kind != KERNEL_MATMUL_TN;
     kernel_result r;
     size_t i, j, l;
     int wrong = 0;
@@ -162,7 +176,8 @@ static void check_against_double(const kernel_job *job)
 #undef A
 #undef B
 #undef G
-    if (wrong) printf("kind %d, m %lu, n %lu, k %lu: %d numbers off\n", (int)job->kind, (unsigned long)m, (unsigned long)n, (unsigned long)k, wrong);
+    if (wrong) printf("kind %d, m %lu, n %lu, k %lu: %d numbers off\n", (int)job->kind, (unsigned long)m,
+            (unsigned long)n, (unsigned long)k, wrong);
     CHECK_INT(wrong, 0);
     kernels_free(&r);
 }
@@ -176,22 +191,28 @@ TEST(products_and_their_gradients_are_within_the_error_bound)
 static int same_result(const kernel_job *job, const kernel_result *p, const kernel_result *q)
 {
     const size_t f = sizeof(float), mk = (size_t)job->m * job->k, nk = (size_t)job->n * job->k;
-    const int product = job->kind < KERNEL_PRODUCTS, has_bias = job->kind == KERNEL_AFFINE || job->kind == KERNEL_ADD_ROW;
+    const int product = job->kind < KERNEL_PRODUCTS;
+    const int has_bias = job->kind == KERNEL_AFFINE || job->kind == KERNEL_ADD_ROW;
     return p->size == q->size && !memcmp(p->y, q->y, p->size * f) && !memcmp(p->da, q->da, mk * f) &&
-           (!product || !memcmp(p->db, q->db, nk * f)) && (!has_bias || !memcmp(p->dbias, q->dbias, (product ? job->n : job->k) * f));
+           (!product || !memcmp(p->db, q->db, nk * f)) &&
+                   (!has_bias || !memcmp(p->dbias, q->dbias, (product ? job->n : job->k) * f));
 }
 
 static void compare_builds(const kernel_job *job, kernel_build first, kernel_build second)
 {
     kernel_result p, q;
     int good = first(job, &p), also = second(job, &q), same = good && also && same_result(job, &p, &q);
-    if (!same) printf("kind %d, m %lu, n %lu, k %lu\n", (int)job->kind, (unsigned long)job->m, (unsigned long)job->n, (unsigned long)job->k);
+    if (!same) printf("kind %d, m %lu, n %lu, k %lu\n", (int)job->kind, (unsigned long)job->m, (unsigned long)job->n,
+            (unsigned long)job->k);
     CHECK(same);
     kernels_free(&p);
     kernels_free(&q);
 }
 
-static void check_products_of_slow_builds(const kernel_job *job) { compare_builds(job, kernels_no_simd, kernels_reproducible); }
+static void check_products_of_slow_builds(const kernel_job *job)
+{
+    compare_builds(job, kernels_no_simd, kernels_reproducible);
+}
 
 /* Where there is no fused multiply-add, the default arithmetic is the reproducible one, gradients included. */
 TEST(without_fused_multiply_add_the_default_is_the_reproducible_form)
@@ -200,9 +221,11 @@ TEST(without_fused_multiply_add_the_default_is_the_reproducible_form)
     for (kind = 0; kind < KERNEL_PRODUCTS; kind++) for_shapes((kernel_kind)kind, check_products_of_slow_builds);
 }
 
-static const badm_dim rows[] = { 1, 2, 3, 7, 16, 33, 100, 300 }, columns[] = { 1, 2, 5, 8, 15, 16, 17, 31, 64, 100, 257, 300 };
+static const badm_dim rows[] = { 1, 2, 3, 7, 16, 33, 100, 300 };
+static const badm_dim columns[] = { 1, 2, 5, 8, 15, 16, 17, 31, 64, 100, 257, 300 };
 
-/* Sums have an order that depends on shapes alone; the functions are the library's own. Neither knows of vector units. */
+/* Sums have an order that depends on shapes alone; the functions are the library's own. Neither knows of vector
+   units. */
 TEST(sums_and_functions_have_the_same_bits_in_every_build)
 {
     unsigned i, j;
@@ -262,7 +285,10 @@ TEST(sums_are_within_the_error_bound)
             CHECK_INT(r.size, k);
             for (c = 0; c < k; c++) {
                 sum = absolute = 0;
-                for (l = 0; l < m; l++) { sum += (double)a_values[l * k + c]; absolute += fabs((double)a_values[l * k + c]); }
+                for (l = 0; l < m; l++) {
+                    sum += (double)a_values[l * k + c];
+                    absolute += fabs((double)a_values[l * k + c]);
+                }
                 wrong += outside(r.y[c], sum, absolute, m);
             }
             kernels_free(&r);
@@ -271,7 +297,10 @@ TEST(sums_are_within_the_error_bound)
             CHECK_INT(r.size, m);
             for (c = 0; c < m; c++) {
                 sum = absolute = 0;
-                for (l = 0; l < k; l++) { sum += (double)a_values[c * k + l]; absolute += fabs((double)a_values[c * k + l]); }
+                for (l = 0; l < k; l++) {
+                    sum += (double)a_values[c * k + l];
+                    absolute += fabs((double)a_values[c * k + l]);
+                }
                 wrong += outside(r.y[c], sum, absolute, k);
             }
             kernels_free(&r);

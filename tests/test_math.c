@@ -7,7 +7,8 @@ static float from_bits(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
 static uint32_t to_bits(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
 static int same_bits(float a, float b) { return to_bits(a) == to_bits(b) || (a != a && b != b); }
 
-/* |got - want| in units of the last place of a float near want. Infinity counts as 2^128, the next number if there were one. */
+/* |got - want| in units of the last place of a float near want. Infinity counts as 2^128, the next number if there
+   were one. */
 static double ulps(float got, double want)
 {
     const double top = 3.402823669209385e38;        /* 2^128 */
@@ -26,8 +27,9 @@ static double ulps(float got, double want)
 /* The worst of about 2 million bit patterns spread evenly over all, both signs, and of the specials. */
 static void compare(const char *name, float (*f)(float), double (*exact)(double), double bound)
 {
-    static const float special[] = { 0, 1, 2, 0.5f, 0.25f, 3, 10, 88.72283f, 88.72284f, 89, 103.97f, 104, 0.693147f, 1.1754944e-38f,
-                                     1.1754942e-38f, 1.4e-45f, 3.4028235e38f, 1.0000001f, 0.99999994f, 1.5707964f, 3.1415927f, 6.2831855f };
+    static const float special[] = { 0, 1, 2, 0.5f, 0.25f, 3, 10, 88.72283f, 88.72284f, 89, 103.97f, 104, 0.693147f,
+                                     1.1754944e-38f, 1.1754942e-38f, 1.4e-45f, 3.4028235e38f, 1.0000001f, 0.99999994f,
+                                     1.5707964f, 3.1415927f, 6.2831855f };
     uint64_t u;
     unsigned i;
     double worst = 0;
@@ -46,7 +48,8 @@ static void compare(const char *name, float (*f)(float), double (*exact)(double)
     CHECK_NEAR(worst, 0, bound);
 }
 
-/* The floats next to k pi/2, where the cosine is small or its quadrant changes, and the float nearest to a multiple of pi/2 of all. */
+/* The floats next to k pi/2, where the cosine is small or its quadrant changes, and the float nearest to a multiple
+   of pi/2 of all. */
 TEST(cos_is_within_2_units_near_its_zeros)
 {
     static const double half_pi = 1.57079632679489661923;
@@ -92,7 +95,8 @@ TEST(sqrt_is_correctly_rounded)
 
 TEST(not_a_number_goes_through)
 {
-    static float (*const f[])(float) = { badm_expf, badm_logf, badm_log1pf, badm_tanhf, badm_erff, badm_cosf, badm_sqrtf, badm_sigmoidf };
+    static float (*const f[])(float) = { badm_expf, badm_logf, badm_log1pf, badm_tanhf, badm_erff, badm_cosf,
+            badm_sqrtf, badm_sigmoidf };
     static const uint32_t nan[] = { 0x7fc00000u, 0xffc00000u, 0x7f800001u, 0xffffffffu };
     unsigned i, j;
     for (i = 0; i < sizeof f / sizeof *f; i++)
@@ -142,8 +146,10 @@ TEST(symmetries_are_exact)
     unsigned bad = 0;
     for (u = 0; u < 0x7f800000u; u += 10007) {
         float x = from_bits((uint32_t)u);
-        bad += !same_bits(badm_tanhf(-x), -badm_tanhf(x)) || !same_bits(badm_erff(-x), -badm_erff(x)) || !same_bits(badm_cosf(-x), badm_cosf(x));
-        bad += badm_tanhf(x) > 1 || badm_erff(x) > 1 || badm_cosf(x) > 1 || badm_cosf(x) < -1 || badm_sigmoidf(x) > 1 || badm_sigmoidf(-x) < 0;
+        bad += !same_bits(badm_tanhf(-x), -badm_tanhf(x)) || !same_bits(badm_erff(-x), -badm_erff(x)) ||
+                !same_bits(badm_cosf(-x), badm_cosf(x));
+        bad += badm_tanhf(x) > 1 || badm_erff(x) > 1 || badm_cosf(x) > 1 || badm_cosf(x) < -1 ||
+                badm_sigmoidf(x) > 1 || badm_sigmoidf(-x) < 0;
     }
     CHECK_INT(bad, 0);
 }

@@ -1,4 +1,5 @@
-/* Memory: nothing is allocated after the start, a failing allocator breaks nothing, a block of the announced size is enough. */
+/* Memory: nothing is allocated after the start, a failing allocator breaks nothing, a block of the announced size
+   is enough. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "test.h"
@@ -173,7 +174,8 @@ TEST(a_block_is_used_to_its_last_byte_and_a_smaller_one_refused_with_the_figure)
     for (less = 1; less < total; less += total / 50) {
         badm_memory_block(&mem, block, total - less);
         CHECK(train_in(&mem, error, sizeof error) == 0);
-        CHECK_TEXT(error, total - less < 2000 ? "needed" : figure);     /* a tiny block is no room to measure the graph */
+        /* a tiny block is no room to measure the graph */
+        CHECK_TEXT(error, total - less < 2000 ? "needed" : figure);
     }
     badm_memory_block(&mem, NULL, sizeof block);        /* as after a malloc that failed */
     CHECK_INT(badm_memory_left(&mem), 0);

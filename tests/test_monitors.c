@@ -102,7 +102,8 @@ TEST(inputs_that_are_not_scaled_are_seen)
         unsigned seen;
         uint32_t i;
         problem_new(&p, PROBLEM_BLOBS, NULL, 1);
-        for (i = 0; i < 2 * p.samples; i++) p.x[i] = way == 0 ? 128 + 100 * p.x[i] : way == 1 ? 1e5f * p.x[i] : 1e-5f * p.x[i];
+        for (i = 0; i < 2 * p.samples; i++)
+            p.x[i] = way == 0 ? 128 + 100 * p.x[i] : way == 1 ? 1e5f * p.x[i] : 1e-5f * p.x[i];
         problem_desc(&p, &d);
         seen = diagnose(&d, p.samples, 60, text, sizeof text);
         if (way < 2) {
@@ -166,7 +167,8 @@ TEST(gradients_that_are_zero_are_seen)
 TEST(healthy_runs_have_no_diagnosis)
 {
     static const struct { problem_kind kind; unsigned variant; int steps; } runs[] = {
-        { PROBLEM_XOR, 0, 200 }, { PROBLEM_BLOBS, 0, 200 }, { PROBLEM_REGRESSION, 0, 60 }, { PROBLEM_BLOBS, 1, 100 }, { PROBLEM_BLOBS, 2, 100 } };
+        { PROBLEM_XOR, 0, 200 }, { PROBLEM_BLOBS, 0, 200 }, { PROBLEM_REGRESSION, 0, 60 }, { PROBLEM_BLOBS, 1, 100 },
+                { PROBLEM_BLOBS, 2, 100 } };
     const problem_variant *all;
     unsigned count, i, steps;
     all = problem_variants(&count);
@@ -181,7 +183,8 @@ TEST(healthy_runs_have_no_diagnosis)
             problem_use(&d, all + runs[i].variant);
             d.sub_batches = 2;
             seen = diagnose(&d, p.samples, runs[i].steps * (int)steps / 4, text, sizeof text);
-            if (seen) printf("run %u, %s, after %d steps: %s\n", i, all[runs[i].variant].name, runs[i].steps * (int)steps / 4, text);
+            if (seen) printf("run %u, %s, after %d steps: %s\n", i, all[runs[i].variant].name,
+                    runs[i].steps * (int)steps / 4, text);
             CHECK_INT(seen, 0);
             problem_free(&p);
         }
@@ -294,8 +297,8 @@ static void residuals(badm_form form, badm_metric metric, badm_report *r)
     problem_free(&p);
 }
 
-/* Those of the per-slot form are exact, those of the collapsed form come from a recursion that takes a slot's multiplier and its next
-   gradient as uncorrelated: right in the mean. */
+/* Those of the per-slot form are exact, those of the collapsed form come from a recursion that takes a slot's
+   multiplier and its next gradient as uncorrelated: right in the mean. */
 TEST(residuals_of_the_collapsed_form_are_within_5_percent_of_the_exact_ones)
 {
     static badm_report collapsed[200], exact[200];

@@ -1,5 +1,5 @@
-/* Steps, epochs, evaluation and prediction never call malloc, whoever might do so for them. Linked with no_malloc_heap.c, which has its
-   own malloc. */
+/* Steps, epochs, evaluation and prediction never call malloc, whoever might do so for them. Linked with
+   no_malloc_heap.c, which has its own malloc. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "test.h"

@@ -176,7 +176,10 @@ TEST(shuffling_is_a_permutation_of_every_size)
     unsigned i;
     for (n = 1; n <= 300; n++)
         for (i = 0; i < 4; i++)
-            if (!is_permutation(i / 2, i % 2, n)) { printf("n %lu, seed %u, epoch %u\n", (unsigned long)n, i / 2, i % 2); CHECK(0); }
+            if (!is_permutation(i / 2, i % 2, n)) {
+                printf("n %lu, seed %u, epoch %u\n", (unsigned long)n, i / 2, i % 2);
+                CHECK(0);
+            }
     for (i = 0; i < sizeof large / sizeof *large; i++) CHECK(is_permutation(11, 3, large[i]));
 }
 

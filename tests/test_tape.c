@@ -50,7 +50,8 @@ TEST(an_input_is_a_copy_of_the_values)
 TEST(gradients_reach_variables_and_parameters_but_not_inputs)
 {
     fixture f = make();
-    badm_tensor *x = badm_input(f.tape, 2, shape23, six), *v = badm_variable(f.tape, 2, shape23, six), *w = badm_param_use(f.tape, f.w);
+    badm_tensor *x = badm_input(f.tape, 2, shape23, six), *v = badm_variable(f.tape, 2, shape23, six),
+            *w = badm_param_use(f.tape, f.w);
     badm_tensor *loss = badm_sum(f.tape, badm_mul(f.tape, badm_add(f.tape, x, v), w));
     const float *values = badm_param_values(f.w);
     int i;
@@ -68,9 +69,11 @@ TEST(gradients_reach_variables_and_parameters_but_not_inputs)
 TEST(a_tensor_used_twice_gets_both_gradients)
 {
     fixture f = make();
-    badm_tensor *v = badm_variable(f.tape, 2, shape23, six), *w = badm_param_use(f.tape, f.w), *again = badm_param_use(f.tape, f.w);
+    badm_tensor *v = badm_variable(f.tape, 2, shape23, six), *w = badm_param_use(f.tape, f.w),
+            *again = badm_param_use(f.tape, f.w);
     int i;
-    CHECK_INT(badm_backward(f.tape, badm_sum(f.tape, badm_add(f.tape, badm_mul(f.tape, v, v), badm_add(f.tape, w, badm_scale(f.tape, again, 3))))), BADM_OK);
+    CHECK_INT(badm_backward(f.tape, badm_sum(f.tape,
+            badm_add(f.tape, badm_mul(f.tape, v, v), badm_add(f.tape, w, badm_scale(f.tape, again, 3))))), BADM_OK);
     for (i = 0; i < 6; i++) {
         CHECK(badm_grad(f.tape, v)[i] == 2 * six[i]);
         CHECK(badm_param_grad(f.tape, f.w)[i] == 4);
@@ -98,7 +101,8 @@ TEST(a_frozen_parameter_has_no_gradient)
     free(f.grads);
     f.grads = (float *)calloc(badm_trainable_size(f.model), sizeof(float));
     badm_tape_watch(f.tape, f.model, f.grads);
-    CHECK_INT(badm_backward(f.tape, badm_sum(f.tape, badm_mul(f.tape, badm_param_use(f.tape, f.w), badm_param_use(f.tape, free_one)))), BADM_OK);
+    CHECK_INT(badm_backward(f.tape, badm_sum(f.tape,
+            badm_mul(f.tape, badm_param_use(f.tape, f.w), badm_param_use(f.tape, free_one)))), BADM_OK);
     CHECK(badm_param_grad(f.tape, f.w) == NULL);
     CHECK(badm_param_grad(f.tape, free_one) != NULL);
     CHECK(badm_param_grad(f.tape, free_one)[4] == badm_param_values(f.w)[4]);
@@ -286,7 +290,8 @@ TEST(a_dump_lists_every_tensor)
     fixture f = make();
     char text[2000], cut[10];
     size_t n;
-    badm_tensor *y = badm_tanh(f.tape, badm_matmul(f.tape, badm_param_use(f.tape, f.w), badm_input(f.tape, 2, shape32, six)));
+    badm_tensor *y = badm_tanh(f.tape, badm_matmul(f.tape, badm_param_use(f.tape, f.w),
+            badm_input(f.tape, 2, shape32, six)));
     (void)y;
     n = badm_tape_dump(f.tape, text, sizeof text);
     CHECK_INT(n, strlen(text));
@@ -328,7 +333,8 @@ static badm_tensor *square(badm_tape *t, badm_tensor *x, float offset)
     static const badm_op op = { "square", square_forward, square_backward };
     square_args args;
     args.offset = offset;
-    if (offset < 0) return badm_fail(t, BADM_ERR_ARGUMENT, "square", "%a with %0 and %1: the offset is negative", x, NULL, 7, 8);
+    if (offset < 0) return badm_fail(t, BADM_ERR_ARGUMENT, "square", "%a with %0 and %1: the offset is negative", x,
+            NULL, 7, 8);
     badm_scratch_reserve(t, badm_size(x) * sizeof(float));
     return badm_record(t, &op, x->rank, x->shape, 1, &x, &args, sizeof args);
 }
@@ -369,7 +375,8 @@ TEST(backward_runs_only_where_a_gradient_is_wanted)
 {
     fixture f = make();
     badm_tensor *v = badm_variable(f.tape, 2, shape23, six);
-    badm_tensor *without = square(f.tape, badm_input(f.tape, 2, shape23, six), 1);      /* its backward would write to no gradient */
+    /* its backward would write to no gradient */
+    badm_tensor *without = square(f.tape, badm_input(f.tape, 2, shape23, six), 1);
     CHECK_INT(badm_backward(f.tape, badm_sum(f.tape, badm_mul(f.tape, v, without))), BADM_OK);
     CHECK(badm_grad(f.tape, without) == NULL);
     CHECK(badm_grad(f.tape, v)[1] == 5);

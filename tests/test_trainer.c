@@ -1,4 +1,5 @@
-/* >>trainer: learning, epochs, reports, cancelling, refused steps, groups, schedules, early stopping, gradient checks, resuming. */
+/* >>trainer: learning, epochs, reports, cancelling, refused steps, groups, schedules, early stopping, gradient
+   checks, resuming. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "test.h"
@@ -72,7 +73,8 @@ TEST(every_method_tells_blobs_apart)
     all = problem_variants(&count);
     for (i = 0; i < count; i++) {
         badm_score s = learn(PROBLEM_BLOBS, all + i, 4, 400);
-        if (!(s.loss < 0.1f && s.accuracy > 0.96f)) printf("%s: loss %g, accuracy %g\n", all[i].name, (double)s.loss, (double)s.accuracy);
+        if (!(s.loss < 0.1f && s.accuracy > 0.96f))
+            printf("%s: loss %g, accuracy %g\n", all[i].name, (double)s.loss, (double)s.accuracy);
         CHECK(s.loss < 0.1f);
         CHECK(s.accuracy > 0.96f);
     }
@@ -659,9 +661,17 @@ enum { HIDDEN_END = 48, TOTAL = 99 };
 static void halve_hidden(badm_model *m, badm_trainer_desc *d) { (void)d; badm_set_step_scale(m, "hidden", 0.5f); }
 static void freeze_hidden(badm_model *m, badm_trainer_desc *d) { (void)d; badm_set_frozen(m, "hidden", 1); }
 static void diagonal(badm_model *m, badm_trainer_desc *d) { (void)m; d->metric = BADM_DIAGONAL; }
-static void diagonal_but_hidden(badm_model *m, badm_trainer_desc *d) { d->metric = BADM_DIAGONAL; badm_set_metric(m, "hidden", BADM_PLAIN); }
+static void diagonal_but_hidden(badm_model *m, badm_trainer_desc *d)
+{
+    d->metric = BADM_DIAGONAL;
+    badm_set_metric(m, "hidden", BADM_PLAIN);
+}
 static void decay(badm_model *m, badm_trainer_desc *d) { (void)m; d->weight_decay = 0.1f; }
-static void decay_but_hidden(badm_model *m, badm_trainer_desc *d) { d->weight_decay = 0.1f; badm_set_weight_decay(m, "hidden", 0); }
+static void decay_but_hidden(badm_model *m, badm_trainer_desc *d)
+{
+    d->weight_decay = 0.1f;
+    badm_set_weight_decay(m, "hidden", 0);
+}
 
 TEST(a_step_scale_scales_its_group)
 {
@@ -738,7 +748,8 @@ TEST(schedules_have_their_closed_forms)
     CHECK_NEAR(badm_schedule_factor(&s, 100), 1e-6, 1e-8);          /* never 0: sigma would be infinite */
 
     s = make_schedule(BADM_COSINE_DECAY, 5, 55, 0.1f);
-    for (i = 5; i <= 55; i++) CHECK_NEAR(badm_schedule_factor(&s, i), 0.1 + 0.9 * 0.5 * (1 + cos(3.14159265358979 * (double)(i - 5) / 50)), 2e-6);
+    for (i = 5; i <= 55; i++) CHECK_NEAR(badm_schedule_factor(&s, i),
+            0.1 + 0.9 * 0.5 * (1 + cos(3.14159265358979 * (double)(i - 5) / 50)), 2e-6);
     CHECK_NEAR(badm_schedule_factor(&s, 56), 0.1, 1e-6);
 
     s = make_schedule(BADM_STEP_DECAY, 0, 0, 0);
@@ -790,7 +801,8 @@ TEST(a_callback_sets_the_rates_of_every_step)
         float sigma = 3;
         uint64_t hash[2];
         int way;
-        for (way = 0; way < 2; way++) {         /* by the callback, and by a desc with those values: the first step is the same */
+        /* by the callback, and by a desc with those values: the first step is the same */
+        for (way = 0; way < 2; way++) {
             problem p;
             badm_trainer_desc d;
             badm_trainer *tr;
@@ -904,7 +916,8 @@ TEST(prediction_writes_rows_in_order)
     CHECK_INT(badm_predict(tr, problem_outputs, &q, PROBLEM_SAMPLES, 1, one), BADM_OK);
     for (i = 0; i < PROBLEM_SAMPLES; i++) {
         const float *w = badm_param_values(q.output.weight), *x = q.x + 4 * i;
-        CHECK_NEAR(one[i], (double)(w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3] + badm_param_values(q.output.bias)[0]), 1e-5);
+        float y = w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3] + badm_param_values(q.output.bias)[0];
+        CHECK_NEAR(one[i], y, 1e-5);
     }
     CHECK_INT(badm_predict(tr, problem_outputs, &p, PROBLEM_SAMPLES, 2, out), BADM_ERR_SHAPE);
     badm_tape_free(t);
@@ -983,12 +996,14 @@ static void wrong_backward(badm_tape *t, badm_tensor *y)
 {
     const float *x = badm_data(t, y->in[0]);
     size_t i;
-    for (i = 0; i < badm_size(y); i++) badm_grad(t, y->in[0])[i] += badm_grad(t, y)[i] * (i == 37 ? 2 : 3) * x[i] * x[i];
+    for (i = 0; i < badm_size(y); i++)
+        badm_grad(t, y->in[0])[i] += badm_grad(t, y)[i] * (i == 37 ? 2 : 3) * x[i] * x[i];
 }
 
 static badm_tensor *cube_loss(badm_tape *t, const badm_batch *b, void *user)
 {
-    static const badm_op right = { "cube", cube_forward, cube_backward }, wrong = { "cube", cube_forward, wrong_backward };
+    static const badm_op right = { "cube", cube_forward, cube_backward };
+    static const badm_op wrong = { "cube", cube_forward, wrong_backward };
     const problem *p = (const problem *)user;
     badm_tensor *w = badm_param_use(t, p->output.weight);
     (void)b;
@@ -1050,7 +1065,8 @@ static void resume_desc(problem *p, badm_trainer_desc *d, const problem_variant 
 
 static buffer checkpoint;
 
-/* Stops after two steps of the second epoch, stores, goes on in a new trainer with two workers and other initial weights. */
+/* Stops after two steps of the second epoch, stores, goes on in a new trainer with two workers and other initial
+   weights. */
 static void resumes(const problem_variant *v, float balance)
 {
     uint64_t expected;

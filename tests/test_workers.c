@@ -8,7 +8,8 @@
 
 static const uint32_t slots[] = { 1, 2, 3, 5, 8 }, threads[] = { 1, 2, 3, 4, 8 };
 
-static workers_run make_run(unsigned variant, uint32_t sub_batches, uint32_t workers, uint32_t micro_batch, int extras, int wide)
+static workers_run make_run(unsigned variant, uint32_t sub_batches, uint32_t workers, uint32_t micro_batch,
+        int extras, int wide)
 {
     workers_run r;
     r.variant = variant;
@@ -20,7 +21,8 @@ static workers_run make_run(unsigned variant, uint32_t sub_batches, uint32_t wor
     return r;
 }
 
-/* Every way of training, every S, every W (every other one on the wide problem, which takes longer): one hash for every S. */
+/* Every way of training, every S, every W (every other one on the wide problem, which takes longer): one hash for
+   every S. */
 static void hashes_agree(uint32_t micro_batch, int extras, int wide)
 {
     const problem_variant *all;
@@ -35,7 +37,8 @@ static void hashes_agree(uint32_t micro_batch, int extras, int wide)
                 uint64_t hash;
                 run.workers = threads[w];
                 hash = workers_train(&run);
-                if (hash != expected) printf("%s, S %lu, W %lu\n", all[v].name, (unsigned long)slots[s], (unsigned long)threads[w]);
+                if (hash != expected) printf("%s, S %lu, W %lu\n", all[v].name, (unsigned long)slots[s],
+                        (unsigned long)threads[w]);
                 CHECK(hash == expected);
             }
         }
@@ -88,7 +91,9 @@ static void evaluation_agrees(problem_kind kind, unsigned every)
                 CHECK_INT(badm_predict(tr, problem_outputs, &p, n, 3, out), BADM_OK);
                 CHECK_INT(score.samples, n);
                 if (n == PROBLEM_SAMPLES && w == 0) { memcpy(first, out, sizeof out); expected = score; }
-                if (n == PROBLEM_SAMPLES) CHECK(!memcmp(&expected.loss, &score.loss, sizeof(float)) && !memcmp(&expected.accuracy, &score.accuracy, sizeof(float)));
+                if (n == PROBLEM_SAMPLES)
+                    CHECK(!memcmp(&expected.loss, &score.loss, sizeof(float)) &&
+                        !memcmp(&expected.accuracy, &score.accuracy, sizeof(float)));
                 CHECK(!memcmp(first, out, n * 3 * sizeof(float)));
                 badm_trainer_free(tr);
                 problem_free(&p);
@@ -105,7 +110,8 @@ TEST(evaluation_and_prediction_do_not_depend_on_workers)
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__TINYC__)
 #define HAS_FP_STATE 1
-static unsigned fp_state(void) { return __builtin_ia32_stmxcsr() & ~0x3fu; }        /* without the flags of what has happened */
+/* without the flags of what has happened */
+static unsigned fp_state(void) { return __builtin_ia32_stmxcsr() & ~0x3fu; }
 static void set_fp_state(unsigned s) { __builtin_ia32_ldmxcsr(s); }
 #else
 #define HAS_FP_STATE 0
@@ -123,7 +129,8 @@ static badm_tensor *subnormal_loss(badm_tape *t, const badm_batch *b, void *user
     subnormal_problem *s = (subnormal_problem *)user;
     static const badm_dim one[1] = { 1 };
     static const float tiny[1] = { 3e-39f };
-    return badm_add(t, problem_loss(t, b, &s->p), badm_sum(t, badm_mul(t, badm_param_use(t, s->w), badm_input(t, 1, one, tiny))));
+    return badm_add(t, problem_loss(t, b, &s->p),
+            badm_sum(t, badm_mul(t, badm_param_use(t, s->w), badm_input(t, 1, one, tiny))));
 }
 
 typedef struct { uint64_t hash; badm_score score; float w; unsigned changed; } fp_result;
@@ -226,7 +233,8 @@ TEST(slots_run_at_the_same_time) { SKIP("this test waits with pthread.h"); }
 #else
 #include <pthread.h>
 
-/* A loss that returns only when both slots have begun: it waits for ever if they take turns, and the program counts as hung. */
+/* A loss that returns only when both slots have begun: it waits for ever if they take turns, and the program counts
+   as hung. */
 typedef struct { problem p; pthread_mutex_t mutex; pthread_cond_t changed; unsigned begun; } meeting;
 
 static badm_tensor *meeting_loss(badm_tape *t, const badm_batch *b, void *user)

@@ -1,4 +1,5 @@
-/* One small training run, for test_workers.c and for the build without threads (workers_no_threads.c). Include after badm.h and problems.h. */
+/* One small training run, for test_workers.c and for the build without threads (workers_no_threads.c). Include
+   after badm.h and problems.h. */
 #ifndef TEST_WORKERS_H
 #define TEST_WORKERS_H
 
@@ -9,8 +10,8 @@ typedef struct workers_run {
     int wide;                       /* the wide problem, whose update is shared by the workers too */
 } workers_run;
 
-/* The hash after two epochs of the blobs, whose last batches are short; 0 on any error. With tape_bytes set a trainer does not know
-   how small the work is, and gives every slot to the workers. */
+/* The hash after two epochs of the blobs, whose last batches are short; 0 on any error. With tape_bytes set a
+   trainer does not know how small the work is, and gives every slot to the workers. */
 static inline uint64_t workers_train(const workers_run *run)
 {
     unsigned count;
