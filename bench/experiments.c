@@ -7,7 +7,8 @@
      local      local steps: K = 4 against K = 1 and against a batch four times larger
      gradient   the smallest |grad F|^2 seen against steps, logistic regression on a9a
      forms      the collapsed against the per-slot form when the last batch of an epoch is short
-   DATA has mnist/ and libsvm/; OUT is a folder that exists, for the CSV files. --quick: small sizes, to see that all of it runs.
+   DATA has mnist/ and libsvm/; OUT is a folder that exists, for the CSV files. --quick: small sizes, to see that all
+   of it runs.
    Ends with lines "RESULT name value". experiments.sh runs everything and draws the plots. */
 #include "../examples/example_data.h"       /* first: it asks for POSIX */
 
@@ -48,7 +49,8 @@ static FILE *csv(const char *name)
 {
     char path[1024];
     FILE *f;
-    if (snprintf(path, sizeof path, "%s/%s.csv", out_folder, name) >= (int)sizeof path) die(out_folder, "too long a name");
+    if (snprintf(path, sizeof path, "%s/%s.csv", out_folder, name) >= (int)sizeof path)
+        die(out_folder, "too long a name");
     f = fopen(path, "w");
     if (!f) die(path, "cannot be written");
     return f;
@@ -261,7 +263,8 @@ static setting setting_of(const contender *c, const setting *base)
 }
 
 /* One more step size, below or above the others: mean held-out accuracy and loss over the seeds. */
-static void try_step(contender *c, int below, const setting *base, int seeds, const digits *train, const digits *held_out)
+static void try_step(contender *c, int below, const setting *base, int seeds, const digits *train,
+                     const digits *held_out)
 {
     setting s = setting_of(c, base);
     double accuracy = 0, loss = 0;
@@ -281,14 +284,17 @@ static void try_step(contender *c, int below, const setting *base, int seeds, co
     c->count++;
     c->best = 0;
     for (i = 1; i < c->count; i++)
-        if (c->accuracy[i] > c->accuracy[c->best] || (c->accuracy[i] == c->accuracy[c->best] && c->loss[i] < c->loss[c->best]))
+        if (c->accuracy[i] > c->accuracy[c->best] ||
+            (c->accuracy[i] == c->accuracy[c->best] && c->loss[i] < c->loss[c->best]))
             c->best = i;
     printf("  %-18s step %-9.4g held-out accuracy %.4f loss %.4f\n", c->name, (double)s.step, accuracy, loss);
     fflush(stdout);
 }
 
-/* Grids of 2*reach + 1, then one more for all of them, on the side where each one's winner is, as long as a winner is at an edge. */
-static void tune(contender *c, int n, int reach, const setting *base, int seeds, const digits *train, const digits *held_out, FILE *f)
+/* Grids of 2*reach + 1, then one more for all of them, on the side where each one's winner is, as long as a winner is
+   at an edge. */
+static void tune(contender *c, int n, int reach, const setting *base, int seeds, const digits *train,
+                 const digits *held_out, FILE *f)
 {
     int i, k, at_edge = 1;
     for (i = 0; i < n; i++) {
@@ -309,8 +315,8 @@ static void tune(contender *c, int n, int reach, const setting *base, int seeds,
     fprintf(f, "method,step,step_over_chosen,held_out_accuracy,held_out_loss\n");
     for (i = 0; i < n; i++)
         for (k = 0; k < c[i].count; k++)
-            fprintf(f, "%s,%.6g,%.6g,%.5f,%.5f\n", c[i].name, (double)c[i].step[k], (double)(c[i].step[k] / c[i].step[c[i].best]),
-                    c[i].accuracy[k], c[i].loss[k]);
+            fprintf(f, "%s,%.6g,%.6g,%.5f,%.5f\n", c[i].name, (double)c[i].step[k],
+                    (double)(c[i].step[k] / c[i].step[c[i].best]), c[i].accuracy[k], c[i].loss[k]);
 }
 
 /* epoch, then mean, smallest and largest over the seeds of each contender's training loss. */
@@ -325,7 +331,8 @@ static void write_curves(FILE *f, const contender *c, int n, outcome (*o)[MAX_SE
         fprintf(f, "\n%u", (unsigned)e + 1);
         for (i = 0; i < n; i++) {
             for (k = 0; k < seeds; k++) x[k] = o[i][k].loss[e];
-            fprintf(f, ",%.6g,%.6g,%.6g", mean(x, (size_t)seeds), smallest(x, (size_t)seeds), largest(x, (size_t)seeds));
+            fprintf(f, ",%.6g,%.6g,%.6g", mean(x, (size_t)seeds), smallest(x, (size_t)seeds),
+                    largest(x, (size_t)seeds));
         }
     }
     fprintf(f, "\n");
@@ -382,8 +389,10 @@ static void batches(const digits *train, const digits *test)
         describe(&d, &one, m, &n);
         if (badm_trainer_bytes(&d, &bytes) != BADM_OK) die("trainer_bytes", badm_model_error(m));
         badm_model_free(m);
-        fprintf(f, "%u,%u,%lu\n", (unsigned)micro[i], (unsigned)(micro[i] ? micro[i] : s.batch / 2), (unsigned long)bytes);
-        snprintf(name, sizeof name, micro[i] ? "batches_megabytes_micro_%u" : "batches_megabytes_whole", (unsigned)micro[i]);
+        fprintf(f, "%u,%u,%lu\n", (unsigned)micro[i], (unsigned)(micro[i] ? micro[i] : s.batch / 2),
+                (unsigned long)bytes);
+        snprintf(name, sizeof name, micro[i] ? "batches_megabytes_micro_%u" : "batches_megabytes_whole",
+                 (unsigned)micro[i]);
         printf("RESULT %s %.1f\n", name, (double)bytes / 1e6);
     }
     close_csv(f);
@@ -435,7 +444,8 @@ static void compare(const digits *train, const digits *test)
     tune(c, N, quick ? 1 : 2, &s, 1, &rest, &held_out, f);
     close_csv(f);
     for (i = 0, k = -1; i < c[ADAM].count; i++)
-        if (c[ADAM].step[i] > 0.9e-3f && c[ADAM].step[i] < 4.1e-3f && (k < 0 || c[ADAM].accuracy[i] > c[ADAM].accuracy[k])) k = i;
+        if (c[ADAM].step[i] > 0.9e-3f && c[ADAM].step[i] < 4.1e-3f && (k < 0 || c[ADAM].accuracy[i] > c[ADAM].accuracy[k]))
+            k = i;
     printf("RESULT adam_best_step_of_0.001_0.002_0.004 %.4g\n", (double)c[ADAM].step[k]);
 
     s.epochs = quick ? 2 : 10;
@@ -446,14 +456,15 @@ static void compare(const digits *train, const digits *test)
             one.seed = (uint64_t)(k + 1);
             o[i][k] = run(&one, train, test, 1);
             if (o[i][k].diverged) die(c[i].name, "diverged");
-            printf("  %-18s seed %d: test accuracy %.4f, training loss %.6f\n", c[i].name, k + 1, (double)o[i][k].check.accuracy,
-                   o[i][k].loss[s.epochs - 1]);
+            printf("  %-18s seed %d: test accuracy %.4f, training loss %.6f\n", c[i].name, k + 1,
+                   (double)o[i][k].check.accuracy, o[i][k].loss[s.epochs - 1]);
             fflush(stdout);
         }
 
     adam_loss = mean_loss(o[ADAM], seeds, s.epochs - 1);
     f = csv("compare_final");
-    fprintf(f, "method,step,test_accuracy,test_accuracy_min,test_accuracy_max,train_loss,epochs_to_adam_loss,seconds_per_epoch\n");
+    fprintf(f, "method,step,test_accuracy,test_accuracy_min,test_accuracy_max,train_loss,"
+               "epochs_to_adam_loss,seconds_per_epoch\n");
     for (i = 0; i < N; i++) {
         double accuracy[MAX_SEEDS], seconds[MAX_SEEDS], loss = mean_loss(o[i], seeds, s.epochs - 1);
         char reached[16] = "never";
@@ -461,10 +472,11 @@ static void compare(const digits *train, const digits *test)
             accuracy[k] = (double)o[i][k].check.accuracy;
             seconds[k] = o[i][k].seconds / s.epochs;
         }
-        for (e = 0; e < s.epochs; e++)
-            if (mean_loss(o[i], seeds, e) <= adam_loss) { snprintf(reached, sizeof reached, "%u", (unsigned)e + 1); break; }
-        fprintf(f, "%s,%.6g,%.5f,%.5f,%.5f,%.6g,%s,%.3f\n", c[i].name, (double)c[i].step[c[i].best], mean(accuracy, (size_t)seeds),
-                smallest(accuracy, (size_t)seeds), largest(accuracy, (size_t)seeds), loss, reached, median(seconds, (size_t)seeds));
+        for (e = 0; e < s.epochs && mean_loss(o[i], seeds, e) > adam_loss; e++) { }
+        if (e < s.epochs) snprintf(reached, sizeof reached, "%u", (unsigned)e + 1);
+        fprintf(f, "%s,%.6g,%.5f,%.5f,%.5f,%.6g,%s,%.3f\n", c[i].name, (double)c[i].step[c[i].best],
+                mean(accuracy, (size_t)seeds), smallest(accuracy, (size_t)seeds), largest(accuracy, (size_t)seeds),
+                loss, reached, median(seconds, (size_t)seeds));
         printf("RESULT %s_step %.4g\n", c[i].name, (double)c[i].step[c[i].best]);
         printf("RESULT %s_test_accuracy %.5f\n", c[i].name, mean(accuracy, (size_t)seeds));
         printf("RESULT %s_train_loss %.6g\n", c[i].name, loss);
@@ -503,14 +515,16 @@ static void speed(const digits *train)
                 describe(&d, &one, m[b][s][w], &n[b][s][w]);
                 tr[b][s][w] = trainer_new(&d);
             }
-    /* All settings in turn, again and again: what else the machine does then disturbs all of them alike. The first round is warming up. */
+    /* All settings in turn, again and again: what else the machine does then disturbs all of them alike. The first
+       round is warming up. */
     for (r = -1; r < repeats; r++)
         for (b = 0; b < BATCHES; b++)
             for (s = 0; s < SLOTS; s++)
                 for (w = 0; w < WORKERS; w++) {
                     double from = seconds_now();
                     for (i = 0; i + batch[b] <= samples; i += batch[b])
-                        if (badm_step(tr[b][s][w], index + i, batch[b], NULL) != BADM_OK) die("step", badm_trainer_error(tr[b][s][w]));
+                        if (badm_step(tr[b][s][w], index + i, batch[b], NULL) != BADM_OK)
+                            die("step", badm_trainer_error(tr[b][s][w]));
                     if (r >= 0) rate[b][s][w][r] = samples / (seconds_now() - from);
                 }
     fprintf(f, "batch,S,W,samples_per_second,ratio_to_S1_W1,ratio_to_W1\n");
@@ -523,12 +537,13 @@ static void speed(const digits *train)
                     to_first[r] = x[r] / rate[b][0][0][r];
                     to_one[r] = x[r] / rate[b][s][0][r];
                 }
-                fprintf(f, "%u,%u,%d,%.0f,%.3f,%.3f\n", (unsigned)batch[b], (unsigned)slots[s], w + 1, median(x, (size_t)repeats),
-                        median(to_first, (size_t)repeats), median(to_one, (size_t)repeats));
-                printf("RESULT speed_batch_%u_S%u_W%d_samples_per_second %.0f\n", (unsigned)batch[b], (unsigned)slots[s], w + 1,
-                       median(x, (size_t)repeats));
-                if (w > 0) printf("RESULT speed_batch_%u_S%u_W%d_over_W1 %.2f\n", (unsigned)batch[b], (unsigned)slots[s], w + 1,
-                                  median(to_one, (size_t)repeats));
+                fprintf(f, "%u,%u,%d,%.0f,%.3f,%.3f\n", (unsigned)batch[b], (unsigned)slots[s], w + 1,
+                        median(x, (size_t)repeats), median(to_first, (size_t)repeats), median(to_one, (size_t)repeats));
+                printf("RESULT speed_batch_%u_S%u_W%d_samples_per_second %.0f\n", (unsigned)batch[b],
+                       (unsigned)slots[s], w + 1, median(x, (size_t)repeats));
+                if (w > 0)
+                    printf("RESULT speed_batch_%u_S%u_W%d_over_W1 %.2f\n", (unsigned)batch[b], (unsigned)slots[s],
+                           w + 1, median(to_one, (size_t)repeats));
             }
     close_csv(f);
     for (b = 0; b < BATCHES; b++)
@@ -557,7 +572,8 @@ static void local(const digits *train)
     s.form = BADM_PER_SLOT; s.epochs = quick ? 2 : 10;
     for (i = 0; i < N; i++)
         for (k = 0; k < seeds; k++) {
-            s.local_steps = arm[i].local_steps; s.batch = arm[i].batch; s.step = arm[i].step; s.seed = (uint64_t)(k + 1);
+            s.local_steps = arm[i].local_steps; s.batch = arm[i].batch; s.step = arm[i].step;
+            s.seed = (uint64_t)(k + 1);
             o[i][k] = run(&s, &few, NULL, 1);
             if (o[i][k].diverged) die(arm[i].name, "diverged");
         }
@@ -566,7 +582,8 @@ static void local(const digits *train)
     for (e = 0; e < s.epochs; e++) {
         fprintf(f, "\n%u", (unsigned)e + 1);
         for (i = 0; i < N; i++)
-            fprintf(f, ",%.6g,%u", mean_loss(o[i], seeds, e), (unsigned)((e + 1) * few.n / (arm[i].batch * arm[i].local_steps)));
+            fprintf(f, ",%.6g,%u", mean_loss(o[i], seeds, e),
+                    (unsigned)((e + 1) * few.n / (arm[i].batch * arm[i].local_steps)));
     }
     fprintf(f, "\n");
     close_csv(f);
@@ -617,7 +634,8 @@ static void gradient(const float *x, const float *y, uint32_t n)
     const uint32_t batch[SIZES] = { 16, 128, 1024, 8192, n };
     static double lowest[SIZES][POINTS], at[POINTS];
     const badm_dim row[2] = { 1, FEATURES }, one = 1;
-    uint32_t steps = quick ? 200 : 3000, *index = (uint32_t *)need(n * sizeof *index), *all = (uint32_t *)need(n * sizeof *all), i;
+    uint32_t *index = (uint32_t *)need(n * sizeof *index), *all = (uint32_t *)need(n * sizeof *all);
+    uint32_t steps = quick ? 200 : 3000, i;
     int seeds = quick ? 1 : MAX_SEEDS, b, k, points = 0, p;
     double floors[SIZES], sizes[SIZES];
     FILE *f = csv("gradient");
@@ -645,7 +663,8 @@ static void gradient(const float *x, const float *y, uint32_t n)
             d.sigma = 0.2f; d.rho = 1.8f;
             tr = trainer_new(&d);
             grads = (float *)need(badm_trainable_size(m) * sizeof *grads);
-            if (badm_tape_new(&t, NULL, (size_t)n * FEATURES * sizeof(float) * 3) != BADM_OK) die("tape", "not enough memory");
+            if (badm_tape_new(&t, NULL, (size_t)n * FEATURES * sizeof(float) * 3) != BADM_OK)
+                die("tape", "not enough memory");
             for (i = 1, p = 0; i <= steps && p < points; i++) {
                 uint32_t j;
                 if ((double)i == at[p]) {
@@ -778,14 +797,15 @@ static void forms(const digits *train)
    --------------------------------------------------------------------------------------------------------------------- */
 
 /* images and labels own the memory. */
-static digits mnist(const char *folder, const char *images_name, const char *labels_name, badm_array *images, badm_array *labels)
+static digits mnist(const char *folder, const char *images_name, const char *labels_name, badm_array *images,
+                    badm_array *labels)
 {
     char why[EXAMPLE_SENTENCE];
     digits d;
     if (!example_load_mnist(images, folder, images_name, why)) die("MNIST", why);
     if (!example_load_mnist(labels, folder, labels_name, why)) die("MNIST", why);
-    if (images->rank != 3 || images->shape[1] * images->shape[2] != 784 || images->type != BADM_U8 || labels->type != BADM_U8 ||
-        labels->shape[0] != images->shape[0]) die("MNIST", "not 28x28 images with a label each");
+    if (images->rank != 3 || images->shape[1] * images->shape[2] != 784 || images->type != BADM_U8 ||
+        labels->type != BADM_U8 || labels->shape[0] != images->shape[0]) die("MNIST", "not 28x28 images with a label each");
     d.images = (const uint8_t *)images->data;
     d.labels = (const uint8_t *)labels->data;
     d.n = images->shape[0];
