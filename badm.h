@@ -4281,7 +4281,7 @@ static badm_result badm_i_slot_report(badm_trainer *tr, badm_i_worker *w, uint32
 
    A method is a record with one function over a short run of elements. It reads tr->rates, the group's factors and the mean
    gradient (clipped), moves its own state vectors, and says by how much the parameters move. Applying that, decay and ridge is
-   common to all (badm_i_update_range).
+   common to all (badm_i_job_update).
    ===================================================================================================================== */
 
 /* 1/sigma of a group, or lr: the step's length per unit. */
@@ -4290,11 +4290,16 @@ static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
     return tr->method->id == 0 ? r->scale / tr->rates.sigma : r->scale * tr->rates.lr;
 }
 
-/* sqrt(v^)+eps of the diagonal metric after the running average took in `square`. */
+/* Averages that decay for want of gradients would end as subnormal numbers, which many processors handle a hundred times slower
+   and which never reach 0. What is below 4e-38 becomes 0; above 1e-23 nothing changes. */
+static float badm_i_settle(float x) { return (x + 1e-30f) - 1e-30f; }
+
 static float badm_i_next_moment(const badm_trainer *tr, float v, float square)
 {
-    return tr->d.beta2 * v + (1.0f - tr->d.beta2) * square;
+    return badm_i_settle(tr->d.beta2 * v + (1.0f - tr->d.beta2) * square);
 }
+
+/* sqrt(v^)+eps of the diagonal metric. */
 static float badm_i_metric_of(const badm_trainer *tr, float v) { return badm_sqrtf(v / tr->correction2) + tr->d.eps; }
 
 /* The square that feeds v: of the mean gradient, or the mean over slots. */
@@ -4316,7 +4321,7 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
         run->sums->momentum += badm_i_dot(m, m, run->n);
     }
     for (i = 0; i < run->n; i++) {
-        float g = run->g[i], before = m[i], after = beta * before + (1.0f - beta) * g, u = 2.0f * after - before, q = 1.0f;
+        float g = run->g[i], before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g), u = 2.0f * after - before, q = 1.0f;
         if (v) {
             v[i] = badm_i_next_moment(tr, v[i], badm_i_square(tr, run->o + i, g));
             q = badm_i_metric_of(tr, v[i]);
@@ -4472,7 +4477,7 @@ static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int
             else badm_i_first_move(tr, s, r->param, o, n, q, d, moment);
             if (commit && tr->d.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
             for (e = 0; e < n; e++) {
-                float next = pi[e] + penalty * q[e] * d[e];
+                float next = badm_i_settle(pi[e] + penalty * q[e] * d[e]);
                 m[e] -= alpha * pi[e];
                 total[e] += alpha * (d[e] + next / (penalty * q[e]));
                 norm[e] = d[e] * badm_sqrtf(q[e]);
@@ -4530,7 +4535,7 @@ static void badm_i_momentum_run(badm_trainer *tr, badm_i_run *run, int nesterov)
     size_t i;
     for (i = 0; i < run->n; i++) {
         float g = badm_i_l2(tr, run, i);
-        buf[i] = tr->step == 0 ? g : mu * buf[i] + g;
+        buf[i] = tr->step == 0 ? g : badm_i_settle(mu * buf[i] + g);
         run->d[i] = -lr * (nesterov ? g + mu * buf[i] : buf[i]);
     }
 }
@@ -4567,7 +4572,7 @@ static void badm_i_adam_run(badm_trainer *tr, badm_i_run *run, int l2, float of_
     size_t i;
     for (i = 0; i < run->n; i++) {
         float g = l2 ? badm_i_l2(tr, run, i) : run->g[i];
-        m[i] = b1 * m[i] + (1.0f - b1) * g;
+        m[i] = badm_i_settle(b1 * m[i] + (1.0f - b1) * g);
         v[i] = badm_i_next_moment(tr, v[i], g * g);
         run->d[i] = -lr * ((of_m * m[i] + of_g * g) / badm_i_metric_of(tr, v[i]));
     }
@@ -4605,7 +4610,7 @@ static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
     size_t i;
     if (run->metric != BADM_ORTHOGONAL) { badm_i_adamw_delta(tr, run); return; }
     for (i = 0; i < run->n; i++) {
-        buf[i] = mu * buf[i] + (1.0f - mu) * run->g[i];
+        buf[i] = badm_i_settle(mu * buf[i] + (1.0f - mu) * run->g[i]);
         run->d[i] = -((1.0f - mu) * run->g[i] + mu * buf[i]);
     }
 }

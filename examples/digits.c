@@ -83,7 +83,7 @@ static const char usage[] =
     "\n"
     "  --epochs N        passes over the training images (10)\n"
     "  --batch N         images in a batch (128)\n"
-    "  --sub-batches N   parts a batch is split into for the workers (4)\n"
+    "  --sub-batches N   parts a batch is split into for the workers (2)\n"
     "  --workers N       threads; any number gives the same result (one a core)\n"
     "  --seed N          initial weights and order of the images (1)\n"
     "  --lr X            Adam's step size (0.004)\n"
@@ -165,7 +165,7 @@ static int read_options(options *o, int argc, char **argv)
     const char *wrong = NULL;
     int i;
     memset(o, 0, sizeof *o);
-    o->epochs = 10; o->batch = 128; o->sub_batches = 4; o->seed = 1; o->lr = 0.004f;
+    o->epochs = 10; o->batch = 128; o->sub_batches = 2; o->seed = 1; o->lr = 0.004f;
     o->metric_name = "orthogonal";
     o->out = is_folder("build") ? "build" : ".";
     for (i = 1; i < argc && !wrong; i++) {
