@@ -2195,8 +2195,10 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
         r->frozen = 1;
         m->map_used += n;
     } else {
+        badm_i_fpu before = badm_i_fpu_enter();
         r->offset = m->used - badm_i_round_up(n, BADM_I_PAD);
         badm_i_fill(m->slab + r->offset, n, &s, &init, m->seed, p.index);
+        badm_i_fpu_set(before);
     }
     badm_i_layout(m);
     return p;
@@ -5688,6 +5690,7 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
     badm_progress p;
     badm_i_sum loss = { 0, 0 }, hits = { 0, 0 };
     uint32_t counted = 0;
+    badm_i_fpu before;
     badm_error e;
     memset(&p, 0, sizeof p);
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
@@ -5709,6 +5712,7 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
         r = badm_i_step_and_report(tr, tr->index, count, count < tr->slots ? count : tr->slots, &p.last);
         if (r) return r;
         tr->position += total < left ? total : left;
+        before = badm_i_fpu_enter();
         counted += count;                   /* batches weigh as many samples as they have */
         badm_i_sum_add(&loss, p.last.loss * (float)count);
         badm_i_sum_add(&hits, p.last.accuracy * (float)count);
@@ -5716,6 +5720,7 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
         p.sample = tr->position;
         p.loss = badm_i_sum_value(&loss) / (float)counted;
         p.accuracy = p.last.accuracy < 0 ? -1.0f : badm_i_sum_value(&hits) / (float)counted;
+        badm_i_fpu_set(before);
         if (tr->position >= n) { tr->epoch++; tr->position = 0; }
         if (progress && progress(&p, user)) {
             badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_epoch"),
@@ -5792,6 +5797,7 @@ static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
 BADM_API badm_result badm_evaluate(badm_trainer *tr, badm_loss_fn loss, void *user, uint32_t n, badm_score *out)
 {
     badm_i_evaluation v;
+    badm_i_fpu before;
     badm_result r;
     memset(&v, 0, sizeof v);
     memset(out, 0, sizeof *out);
@@ -5804,9 +5810,11 @@ BADM_API badm_result badm_evaluate(badm_trainer *tr, badm_loss_fn loss, void *us
     }
     r = badm_i_evaluate(tr, &v);
     if (r) return r;
+    before = badm_i_fpu_enter();
     out->samples = n;
     out->loss = badm_i_sum_value(&v.count) > 0 ? badm_i_sum_value(&v.loss) / badm_i_sum_value(&v.count) : 0.0f;
     out->accuracy = v.hits_of ? (float)v.hits / (float)v.hits_of : -1.0f;
+    badm_i_fpu_set(before);
     return BADM_OK;
 }
 

@@ -121,7 +121,7 @@ static void set_fp_state(unsigned s) { (void)s; }
 #define FP_FLUSH 0x8040u            /* results and operands that are subnormal become zero */
 #define FP_ROUND_UP 0x4000u
 
-/* The wide problem with a weight that starts at 0 and whose gradients are subnormal: it moves only if they are kept. */
+/* The wide problem with a weight that starts at 0 and whose input is subnormal: it moves only if that is kept. */
 typedef struct { problem p; badm_param w; } subnormal_problem;
 
 static badm_tensor *subnormal_loss(badm_tape *t, const badm_batch *b, void *user)
