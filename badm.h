@@ -4357,11 +4357,9 @@ static float *badm_i_dual(const badm_trainer *tr, uint32_t s) { return tr->vecto
 static float *badm_i_slot_moment(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + tr->slots + s]; }
 
 /* q of a run: 1, or the diagonal metric with this step's mean gradient taken in (v itself is moved only by the commit). */
-static void badm_i_run_metric(const badm_trainer *tr, const badm_i_record *r, badm_metric metric, size_t o, size_t n, float *q,
-                              float *v_next)
+static void badm_i_run_metric(const badm_trainer *tr, badm_metric metric, size_t o, size_t n, float *q, float *v_next)
 {
     size_t i;
-    (void)r;
     for (i = 0; i < n; i++) {
         q[i] = 1.0f;
         if (metric != BADM_DIAGONAL) continue;
@@ -4398,7 +4396,7 @@ static void badm_i_job_first_move(badm_trainer *tr, uint32_t worker, uint32_t jo
         float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN];
         size_t o = r->param->gradient + r->start + i;
         n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
-        badm_i_run_metric(tr, r->param, metric, o, n, q, v_next);
+        badm_i_run_metric(tr, metric, o, n, q, v_next);
         for (s = 0; s < tr->active; s++) {
             badm_i_first_move(tr, s, r->param, o, n, q, d, NULL);
             memcpy(tr->gradient[s] + o, d, n * sizeof(float));
@@ -4443,7 +4441,7 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
                 size_t o = r->param->gradient + r->start + i, e;
                 const float *pi = badm_i_dual(tr, s) + o, *g = w->gradient + o;
                 n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
-                badm_i_run_metric(tr, r->param, metric, o, n, q, v_next);
+                badm_i_run_metric(tr, metric, o, n, q, v_next);
                 for (e = 0; e < n; e++) d[o + e] -= ((g[e] * clip + pi[e]) / q[e] + penalty * d[o + e]) / (rho + penalty);
             }
         }
@@ -4471,7 +4469,7 @@ static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int
         float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN], norm[BADM_I_RUN];
         size_t o = r->param->gradient + r->start + i;
         n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
-        badm_i_run_metric(tr, r->param, metric, o, n, q, v_next);
+        badm_i_run_metric(tr, metric, o, n, q, v_next);
         for (e = 0; e < n; e++) total[e] = m[e] = 0;
         for (s = 0; s < tr->active; s++) {
             float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].alpha;
@@ -5524,7 +5522,7 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
     if (!grown) return 0;
     tr->memory_wanted = 0;
     tr->tape_growths++;
-    badm_i_error(e, BADM_OK, BADM_I_TEXT("tape"), BADM_I_TEXT("enlarged; set tape_bytes to avoid repeating steps"), NULL, 0, 0);
+    e->code = BADM_OK;
     if (tr->d.log) tr->d.log(BADM_OK, BADM_I_TEXT("tape: enlarged; set tape_bytes to avoid repeating steps"), tr->d.log_user);
     return 1;
 }
