@@ -29,7 +29,7 @@ all: $(EXAMPLES)                ## build the examples into build/
 run: $(BUILD)/digits            ## train digits with BADM and with Adam [DATA=folder with mnist/]
 	$(BUILD)/digits $(DATA)
 
-test:                           ## run the tests: a C compiler, make and a shell suffice [DATA=folder]
+test:                           ## run the tests: a C compiler, make and a shell suffice
 	@$(MAKE) -k --no-print-directory $(PARALLEL) tests || echo "a test program does not compile"
 	@JOBS=$(JOBS) sh tests/run.sh $(BUILD)/tests $(DATA)
 

@@ -6374,8 +6374,6 @@ static void badm_i_write_words(badm_i_file *f, const void *words, size_t n)
     }
 }
 
-static int badm_i_word_finite(uint32_t v) { return (v & 0x7f800000u) != 0x7f800000u; }
-
 /* The first of n floats that is not finite; n if all are. */
 static size_t badm_i_first_nonfinite(const void *values, size_t n)
 {
@@ -6384,7 +6382,7 @@ static size_t badm_i_first_nonfinite(const void *values, size_t n)
     for (i = 0; i < n; i++) {
         uint32_t v;
         memcpy(&v, from + 4 * i, 4);
-        if (!badm_i_word_finite(v)) return i;
+        if (!badm_i_is_finite(badm_i_float(v))) return i;
     }
     return n;
 }
@@ -6728,7 +6726,7 @@ static badm_i_number badm_i_parse_float(const char *s, size_t n, float *out)
     for (; m && ten > 0; ten--) badm_i_times_ten(&m, &e);
     for (; m && ten < 0; ten++) badm_i_over_ten(&m, &e);
     bits = badm_i_float_nearest(m, e);
-    if (!badm_i_word_finite(bits)) return BADM_I_TOO_LARGE;
+    if (!badm_i_is_finite(badm_i_float(bits))) return BADM_I_TOO_LARGE;
     bits |= sign;
     memcpy(out, &bits, 4);
     return BADM_I_NUMBER;
@@ -6776,7 +6774,7 @@ static int badm_i_float_of_double(uint64_t bits, uint32_t *out)
     if (!e) m = 0;                                  /* below 1e-307: no float is nearer than 0 */
     else { m = (m | (uint64_t)1 << 52) << 11; e -= 1086; }
     *out = badm_i_float_nearest(m, e);
-    if (!badm_i_word_finite(*out)) return 0;
+    if (!badm_i_is_finite(badm_i_float(*out))) return 0;
     *out |= sign;
     return 1;
 }

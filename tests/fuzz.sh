@@ -22,10 +22,10 @@ fi
 # The functions of one reader, by name after badm_i_: what it calls to read, not what puts its sentences together.
 array='element_type|convert|float_of_double|float_nearest|read_elements|array_start|array_done|bytes_value'
 array="$array|checked_product|read|read_end|vec_reserve|vec_free"
-lines='read_byte|read_char|lines_.*|is_digit|parse_float|normalise|times_ten|over_ten|float_nearest|word_finite'
+lines='read_byte|read_char|lines_.*|is_digit|parse_float|normalise|times_ten|over_ten|float_nearest'
 lines="$lines|push_float|vec_reserve|vec_push|vec_free|array_start|array_done"
 tensors='json_.*|entry_fail|item_fail|same_text|by_name|by_place|sort|find_item|same_shape_in_file|match'
-tensors="$tensors|first_nonfinite|word_finite|read_entry|read_header|read|read_end|read_claimed|load_items"
+tensors="$tensors|first_nonfinite|read_entry|read_header|read|read_end|read_claimed|load_items"
 tensors="$tensors|safetensors_load|item_of_param|bytes_value|checked_product|vec_reserve|vec_push|vec_free"
 trainer='checkpoint_item|checkpoint_check|checkpoint_source|checkpoint_loaded|state_set|state_move'
 functions_of()
