@@ -1137,6 +1137,62 @@ BADM_API uint32_t badm_cpu_count(void)
 #endif
 }
 
+/* ---- instruction sets ----
+
+   A loop is written once, in plain C, as an inline function NAME_body; BADM_I_LOOP compiles it for the baseline and, on x86-64, for
+   AVX2 as well, optimised whatever the user's flags are. Neither fuses multiplications with additions, so both have the same bits. */
+
+#ifndef BADM_MAX_SIMD
+#define BADM_MAX_SIMD 3
+#endif
+#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && BADM_MAX_SIMD > 0 \
+    && (defined(BADM_I_X86) || defined(__aarch64__) || defined(__wasm_simd128__))
+#define BADM_I_VECTORS
+#endif
+
+#ifdef BADM_I_VECTORS
+#define BADM_I_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define BADM_I_FAST
+#define BADM_I_O3
+#define BADM_I_AVX2 __attribute__((target("avx2,no-fma,no-avx512f")))
+#else
+#define BADM_I_FAST __attribute__((optimize("O3", "fp-contract=off", "no-trapping-math")))
+#define BADM_I_O3 __attribute__((optimize("O3", "fp-contract=fast")))
+#define BADM_I_AVX2 __attribute__((target("avx2")))
+#endif
+/* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
+#define BADM_I_SHORTCUT(condition, value) ((void)0)
+#else
+#define BADM_I_INLINE static inline
+#define BADM_I_FAST
+#define BADM_I_SHORTCUT(condition, value) do { if (condition) return (value); } while (0)
+#endif
+
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+#define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
+    BADM_I_FAST static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                 \
+    BADM_I_AVX2 BADM_I_FAST static void NAME##_avx2(__VA_ARGS__) { NAME##_body ARGUMENTS; }     \
+    static void NAME(int level, __VA_ARGS__) { if (level) NAME##_avx2 ARGUMENTS; else NAME##_base ARGUMENTS; }
+#else
+#define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
+    BADM_I_FAST static void NAME(int level, __VA_ARGS__) { (void)level; NAME##_body ARGUMENTS; }
+#endif
+
+/* 0 the baseline, 1 AVX2 with FMA, 2 AVX-512F too; both the processor and the operating system must agree. */
+static int badm_i_simd_level(void)
+{
+    int level = 0;
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 12)) || !(c & (1u << 27)) || !(c & (1u << 28))) return 0;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 5))) return 0;
+    level = (b & (1u << 16)) && (low & 0xE0u) == 0xE0u ? 2 : 1;
+#endif
+    return level < BADM_MAX_SIMD - 1 ? level : BADM_MAX_SIMD - 1;
+}
+
 /* =====================================================================================================================
    >>random     Counter-based: a number is a function of (seed, stream, counter), so nothing depends on the order of drawing.
    ===================================================================================================================== */
@@ -1230,25 +1286,37 @@ BADM_API uint32_t badm_shuffle(uint64_t seed, uint32_t epoch, uint32_t n, uint32
    >>math       Polynomials over reduced arguments, in plain multiplications and additions: no library, the same bits anywhere.
    ===================================================================================================================== */
 
-static uint32_t badm_i_bits(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
-static float badm_i_float(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
-static float badm_i_abs(float x) { return badm_i_float(badm_i_bits(x) & 0x7FFFFFFFu); }
-static int badm_i_is_finite(float x) { return (badm_i_bits(x) & 0x7F800000u) != 0x7F800000u; }
+BADM_I_INLINE uint32_t badm_i_bits(float x) { uint32_t u; memcpy(&u, &x, sizeof u); return u; }
+BADM_I_INLINE float badm_i_float(uint32_t u) { float x; memcpy(&x, &u, sizeof x); return x; }
+BADM_I_INLINE float badm_i_abs(float x) { return badm_i_float(badm_i_bits(x) & 0x7FFFFFFFu); }
+BADM_I_INLINE int badm_i_is_finite(float x) { return (badm_i_bits(x) & 0x7F800000u) != 0x7F800000u; }
 static int badm_i_is_nan(float x) { return (badm_i_bits(x) & 0x7FFFFFFFu) > 0x7F800000u; }
 #define BADM_I_INFINITY badm_i_float(0x7F800000u)
 #define BADM_I_NAN badm_i_float(0x7FC00000u)
 
-BADM_API float badm_expf(float x)
+/* condition ? a : b without a branch. */
+BADM_I_INLINE float badm_i_choose(int condition, float a, float b)
 {
-    float n, r, y;
+    uint32_t mask = 0u - (uint32_t)condition;
+    return badm_i_float((badm_i_bits(a) & mask) | (badm_i_bits(b) & ~mask));
+}
+
+BADM_I_INLINE float badm_i_with_sign_of(float magnitude, float sign)
+{
+    return badm_i_float((badm_i_bits(magnitude) & 0x7FFFFFFFu) | (badm_i_bits(sign) & 0x80000000u));
+}
+
+BADM_I_INLINE float badm_i_exp(float x)
+{
+    float z, n, r, y;
     int32_t i, half;
-    if (badm_i_is_nan(x)) return x;
-    if (x > 88.7228394f) return BADM_I_INFINITY;
-    if (x < -103.972084f) return 0.0f;
-    n = x * 1.44269504f;
-    i = (int32_t)(n < 0 ? n - 0.5f : n + 0.5f);
+    BADM_I_SHORTCUT(x != x, x);
+    z = badm_i_choose(x > 88.7228394f, 88.7228394f, x);
+    z = badm_i_choose(z > -103.972084f, z, -103.972084f);
+    n = z * 1.44269504f;
+    i = (int32_t)(n + badm_i_with_sign_of(0.5f, n));
     n = (float)i;
-    r = x - n * 0.693359375f;                   /* exact: 9 bits times at most 8 */
+    r = z - n * 0.693359375f;                   /* exact: 9 bits times at most 8 */
     r = r - n * -2.12194440e-4f;
     y = 1.9875691500e-4f;
     y = y * r + 1.3981999507e-3f;
@@ -1258,95 +1326,110 @@ BADM_API float badm_expf(float x)
     y = y * r + 5.0000001201e-1f;
     y = y * (r * r) + r + 1.0f;
     half = i / 2;                               /* 2^i in two factors: i reaches 128 and -150 */
-    return y * badm_i_float((uint32_t)(half + 127) << 23) * badm_i_float((uint32_t)(i - half + 127) << 23);
+    y = y * badm_i_float((uint32_t)(half + 127) << 23) * badm_i_float((uint32_t)(i - half + 127) << 23);
+    y = badm_i_choose(x > 88.7228394f, BADM_I_INFINITY, y);
+    y = badm_i_choose(x < -103.972084f, 0.0f, y);
+    return badm_i_choose(x != x, x, y);
 }
 
-BADM_API float badm_logf(float x)
+BADM_API float badm_expf(float x) { return badm_i_exp(x); }
+
+BADM_I_INLINE float badm_i_log(float x)
 {
-    uint32_t u = badm_i_bits(x);
-    float e = 0, z, y;
-    if (badm_i_is_nan(x) || u == 0x7F800000u) return x;
-    if ((u & 0x7FFFFFFFu) == 0) return -BADM_I_INFINITY;
-    if (u >> 31) return BADM_I_NAN;
-    if (u < 0x00800000u) { u = badm_i_bits(x * 8388608.0f); e = -23.0f; }       /* subnormal */
+    uint32_t u = badm_i_bits(x), subnormal = u < 0x00800000u;
+    float e, f, z, y;
+    u = badm_i_bits(badm_i_choose((int)subnormal, x * 8388608.0f, x));
+    e = badm_i_choose((int)subnormal, -23.0f, 0.0f);
     e += (float)((int32_t)(u >> 23) - 126);
-    x = badm_i_float((u & 0x007FFFFFu) | 0x3F000000u);                          /* 0.5..1 */
-    if (x < 0.707106781f) { e -= 1.0f; x = x + x - 1.0f; }
-    else x -= 1.0f;
-    z = x * x;
+    f = badm_i_float((u & 0x007FFFFFu) | 0x3F000000u);                          /* 0.5..1 */
+    e = badm_i_choose(f < 0.707106781f, e - 1.0f, e);
+    f = badm_i_choose(f < 0.707106781f, f + f - 1.0f, f - 1.0f);
+    z = f * f;
     y = 7.0376836292e-2f;
-    y = y * x - 1.1514610310e-1f;
-    y = y * x + 1.1676998740e-1f;
-    y = y * x - 1.2420140846e-1f;
-    y = y * x + 1.4249322787e-1f;
-    y = y * x - 1.6668057665e-1f;
-    y = y * x + 2.0000714765e-1f;
-    y = y * x - 2.4999993993e-1f;
-    y = y * x + 3.3333331174e-1f;
-    y = y * x * z;
+    y = y * f - 1.1514610310e-1f;
+    y = y * f + 1.1676998740e-1f;
+    y = y * f - 1.2420140846e-1f;
+    y = y * f + 1.4249322787e-1f;
+    y = y * f - 1.6668057665e-1f;
+    y = y * f + 2.0000714765e-1f;
+    y = y * f - 2.4999993993e-1f;
+    y = y * f + 3.3333331174e-1f;
+    y = y * f * z;
     y = y + e * -2.12194440e-4f;
     y = y - 0.5f * z;
-    return x + y + e * 0.693359375f;
+    y = f + y + e * 0.693359375f;
+    y = badm_i_choose(x < 0, BADM_I_NAN, y);
+    y = badm_i_choose(x == 0, -BADM_I_INFINITY, y);
+    return badm_i_choose(x != x || badm_i_bits(x) == 0x7F800000u, x, y);
 }
 
-BADM_API float badm_log1pf(float x)
+BADM_API float badm_logf(float x) { return badm_i_log(x); }
+
+BADM_I_INLINE float badm_i_log1p(float x)
 {
-    float u = 1.0f + x;
-    if (u == 1.0f || !badm_i_is_finite(x) || u <= 0.0f) return u == 1.0f ? x : badm_logf(u);
-    return badm_logf(u) + (x - (u - 1.0f)) / u;         /* what rounding 1+x lost, to first order */
+    float u = 1.0f + x, y = badm_i_log(u);
+    y = badm_i_choose(u > 0.0f && badm_i_is_finite(x), y + (x - (u - 1.0f)) / u, y);      /* what rounding 1+x lost, to first order */
+    return badm_i_choose(u == 1.0f, x, y);
 }
 
-BADM_API float badm_tanhf(float x)
+BADM_API float badm_log1pf(float x) { return badm_i_log1p(x); }
+
+BADM_I_INLINE float badm_i_tanh(float x)
 {
-    float a = badm_i_abs(x), z, y;
-    if (badm_i_is_nan(x) || a < 2e-4f) return x;        /* x^3/3 is below half a unit in the last place */
-    if (a < 0.625f) {
-        z = x * x;
-        y = -5.70498872745e-3f;
-        y = y * z + 2.06390887954e-2f;
-        y = y * z - 5.37397155531e-2f;
-        y = y * z + 1.33314422036e-1f;
-        y = y * z - 3.33332819422e-1f;
-        return y * z * x + x;
-    }
-    y = a > 10.0f ? 1.0f : 1.0f - 2.0f / (badm_expf(2.0f * a) + 1.0f);
-    return x < 0 ? -y : y;
+    float a = badm_i_abs(x), z = x * x, near, far;
+    BADM_I_SHORTCUT(x != x || a < 2e-4f, x);
+    near = -5.70498872745e-3f;
+    near = near * z + 2.06390887954e-2f;
+    near = near * z - 5.37397155531e-2f;
+    near = near * z + 1.33314422036e-1f;
+    near = near * z - 3.33332819422e-1f;
+    near = near * z * x + x;
+    BADM_I_SHORTCUT(a < 0.625f, near);
+    far = 1.0f - 2.0f / (badm_i_exp(2.0f * a) + 1.0f);
+    far = badm_i_with_sign_of(badm_i_choose(a > 10.0f, 1.0f, far), x);
+    far = badm_i_choose(a < 0.625f, near, far);
+    return badm_i_choose(x != x || a < 2e-4f, x, far);  /* x^3/3 is below half a unit in the last place */
 }
 
-BADM_API float badm_sigmoidf(float x)
+BADM_API float badm_tanhf(float x) { return badm_i_tanh(x); }
+
+BADM_I_INLINE float badm_i_sigmoid(float x)
 {
-    float e = badm_expf(-badm_i_abs(x));
-    if (x >= 0) return 1.0f / (1.0f + e);
-    return e < 0.5f ? e - e * (e / (1.0f + e)) : e / (1.0f + e);       /* the former rounds less where e is small */
+    float e = badm_i_exp(-badm_i_abs(x)), share = e / (1.0f + e);
+    float low = badm_i_choose(e < 0.5f, e - e * share, share);          /* the former rounds less where e is small */
+    return badm_i_choose(x >= 0, 1.0f / (1.0f + e), low);
 }
 
-BADM_API float badm_erff(float x)
+BADM_API float badm_sigmoidf(float x) { return badm_i_sigmoid(x); }
+
+BADM_I_INLINE float badm_i_erf(float x)
 {
-    float a = badm_i_abs(x), s = x * x, y;
-    if (badm_i_is_nan(x)) return x;
-    if (a < 0.9f) {
-        y = 8.53883915e-05f;
-        y = y * s - 0.000818192745f;
-        y = y * s + 0.00520443606f;
-        y = y * s - 0.0268607528f;
-        y = y * s + 0.112837197f;
-        y = y * s - 0.376126353f;
-        y = y * s + 0.128379167f;
-        return y * x + x;
-    }
-    if (a > 4.0f) return x < 0 ? -1.0f : 1.0f;
-    y = -1.24442699e-06f;
-    y = y * a + 3.93659726e-05f;
-    y = y * a - 0.000548352313f;
-    y = y * a + 0.00456495084f;
-    y = y * a - 0.0259466242f;
-    y = y * a + 0.109361021f;
-    y = y * a + 0.632487902f;
-    y = y * a + 1.12989485f;
-    y = y * a - 0.000246359068f;
-    y = 1.0f - badm_expf(-y);
-    return x < 0 ? -y : y;
+    float a = badm_i_abs(x), s = x * x, near, far;
+    near = 8.53883915e-05f;
+    near = near * s - 0.000818192745f;
+    near = near * s + 0.00520443606f;
+    near = near * s - 0.0268607528f;
+    near = near * s + 0.112837197f;
+    near = near * s - 0.376126353f;
+    near = near * s + 0.128379167f;
+    near = near * x + x;
+    BADM_I_SHORTCUT(a < 0.9f, near);
+    far = -1.24442699e-06f;
+    far = far * a + 3.93659726e-05f;
+    far = far * a - 0.000548352313f;
+    far = far * a + 0.00456495084f;
+    far = far * a - 0.0259466242f;
+    far = far * a + 0.109361021f;
+    far = far * a + 0.632487902f;
+    far = far * a + 1.12989485f;
+    far = far * a - 0.000246359068f;
+    far = 1.0f - badm_i_exp(-far);
+    far = badm_i_with_sign_of(badm_i_choose(a > 4.0f, 1.0f, far), x);
+    far = badm_i_choose(a < 0.9f, near, far);
+    return badm_i_choose(x != x, x, far);
 }
+
+BADM_API float badm_erff(float x) { return badm_i_erf(x); }
 
 /* x/(pi/2) for a finite x >= 1/2 with the bits u: the nearest whole number modulo 4, and what is left of x. Of 2/pi only 96 bits
    matter: those before them add whole turns, those behind vanish (Payne and Hanek 1983). */
@@ -1419,6 +1502,26 @@ BADM_API float badm_sqrtf(float x)
     return badm_i_float((uint32_t)((e / 2 + 127) << 23) + (root - 0x00800000u));
 }
 #endif
+
+BADM_I_INLINE void badm_i_sqrt_each_body(size_t n, const float *x, float *y)
+{
+    size_t i = 0;
+#if defined(BADM_I_VECTORS) && !defined(__wasm__)
+    typedef float four __attribute__((vector_size(16)));
+    typedef float loose __attribute__((vector_size(16), aligned(4), may_alias));
+    for (; i + 4 <= n; i += 4) {
+        four v = *(const loose *)(x + i);
+#ifdef BADM_I_X86
+        __asm__("sqrtps %0, %0" : "+x"(v));
+#else
+        __asm__("fsqrt %0.4s, %0.4s" : "+w"(v));
+#endif
+        *(loose *)(y + i) = v;
+    }
+#endif
+    for (; i < n; i++) y[i] = badm_sqrtf(x[i]);
+}
+BADM_I_LOOP(badm_i_sqrt_each, (n, x, y), size_t n, const float *x, float *y)
 
 /* b^n by squaring. */
 static float badm_i_power(float b, uint64_t n)
@@ -1570,74 +1673,120 @@ static float badm_i_sum_value(const badm_i_sum *s)
     return badm_i_is_finite(s->value) ? v : s->value;
 }
 
-static float badm_i_fold_lanes(float *lane)
+BADM_I_INLINE float badm_i_fold_lanes(float *lane)
 {
-    int width, i;
-    for (width = BADM_I_LANES / 2; width > 0; width /= 2)
-        for (i = 0; i < width; i++) lane[i] += lane[i + width];
-    return lane[0];
+    int i;
+    for (i = 0; i < 8; i++) lane[i] += lane[i + 8];
+    for (i = 0; i < 4; i++) lane[i] += lane[i + 4];
+    for (i = 0; i < 2; i++) lane[i] += lane[i + 2];
+    return lane[0] + lane[1];
 }
 
+/* Lanes of x[i]*y[i], a tail filled up with zeros. */
+BADM_I_INLINE void badm_i_dot_block_body(size_t n, const float *x, const float *y, float *out)
+{
+    float lane[BADM_I_LANES], p[BADM_I_LANES], q[BADM_I_LANES];
+    size_t i, j;
+    for (j = 0; j < BADM_I_LANES; j++) lane[j] = 0;
+    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j] * y[i + j];
+    if (i < n) {
+        for (j = 0; j < BADM_I_LANES; j++) p[j] = q[j] = 0;
+        memcpy(p, x + i, (n - i) * sizeof(float));
+        memcpy(q, y + i, (n - i) * sizeof(float));
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] += p[j] * q[j];
+    }
+    *out = badm_i_fold_lanes(lane);
+}
+BADM_I_LOOP(badm_i_dot_block, (n, x, y, out), size_t n, const float *x, const float *y, float *out)
+
+BADM_I_INLINE void badm_i_sum_block_body(size_t n, const float *x, float *out)
+{
+    float lane[BADM_I_LANES];
+    size_t i, j;
+    for (j = 0; j < BADM_I_LANES; j++) lane[j] = 0;
+    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
+    for (j = 0; i < n; i++, j++) lane[j] += x[i];
+    *out = badm_i_fold_lanes(lane);
+}
+BADM_I_LOOP(badm_i_sum_block, (n, x, out), size_t n, const float *x, float *out)
+
 /* sum of x[i]*y[i], added to *s; y NULL: sum of x[i]. */
-static void badm_i_sum_dot(badm_i_sum *s, const float *x, const float *y, size_t n)
+static void badm_i_sum_dot(int level, badm_i_sum *s, const float *x, const float *y, size_t n)
 {
     while (n > 0) {
-        size_t block = n < BADM_I_BLOCK ? n : BADM_I_BLOCK, i = 0, j;
-        float lane[BADM_I_LANES];
-        for (j = 0; j < BADM_I_LANES; j++) lane[j] = 0;
-        if (y) {
-            for (; i + BADM_I_LANES <= block; i += BADM_I_LANES)
-                for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j] * y[i + j];
-            for (j = 0; i < block; i++, j++) lane[j] += x[i] * y[i];
-            y += block;
-        } else {
-            for (; i + BADM_I_LANES <= block; i += BADM_I_LANES)
-                for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
-            for (j = 0; i < block; i++, j++) lane[j] += x[i];
-        }
-        badm_i_sum_add(s, badm_i_fold_lanes(lane));
+        size_t block = n < BADM_I_BLOCK ? n : BADM_I_BLOCK;
+        float part;
+        if (y) { badm_i_dot_block(level, block, x, y, &part); y += block; }
+        else badm_i_sum_block(level, block, x, &part);
+        badm_i_sum_add(s, part);
         x += block;
         n -= block;
     }
 }
 
-static float badm_i_dot(const float *x, const float *y, size_t n)
+static float badm_i_dot(int level, const float *x, const float *y, size_t n)
 {
     badm_i_sum s = { 0, 0 };
-    badm_i_sum_dot(&s, x, y, n);
+    badm_i_sum_dot(level, &s, x, y, n);
     return badm_i_sum_value(&s);
 }
 
-static int badm_i_all_finite(const float *x, size_t n)
+BADM_I_INLINE void badm_i_find_nonfinite_body(size_t n, const float *x, uint32_t *found)
 {
     uint32_t bad = 0;
     size_t i;
-    for (i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, x + i, sizeof u);
-        bad |= ((u & 0x7F800000u) + 0x00800000u) & 0x80000000u;         /* the exponent overflows only when all ones */
-    }
-    return bad == 0;
+    for (i = 0; i < n; i++) bad |= ((badm_i_bits(x[i]) & 0x7F800000u) + 0x00800000u) & 0x80000000u;   /* an exponent all ones */
+    *found = bad;
+}
+BADM_I_LOOP(badm_i_find_nonfinite, (n, x, found), size_t n, const float *x, uint32_t *found)
+
+static int badm_i_all_finite(int level, const float *x, size_t n)
+{
+    uint32_t found;
+    badm_i_find_nonfinite(level, n, x, &found);
+    return found == 0;
 }
 
-/* c[rows x cols], row stride c_row, += a b over k terms; a by row and term strides, b by term stride, columns adjacent. */
+/* ---- small loops that several sections need ---- */
+
+BADM_I_INLINE void badm_i_add_scaled_body(size_t n, float a, const float *x, float *y)
+{
+    size_t i;
+    for (i = 0; i < n; i++) y[i] += a * x[i];
+}
+BADM_I_LOOP(badm_i_add_scaled, (n, a, x, y), size_t n, float a, const float *x, float *y)
+
+BADM_I_INLINE void badm_i_set_scaled_body(size_t n, float a, const float *x, float *y)
+{
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = a * x[i];
+}
+BADM_I_LOOP(badm_i_set_scaled, (n, a, x, y), size_t n, float a, const float *x, float *y)
+
+BADM_I_INLINE void badm_i_add_body(size_t n, const float *x, float *y)
+{
+    size_t i;
+    for (i = 0; i < n; i++) y[i] += x[i];
+}
+BADM_I_LOOP(badm_i_add, (n, x, y), size_t n, const float *x, float *y)
+
+/* ---- matrix products ---- */
+
+/* c[rows x lanes] = what stands at `from` + a b over k terms; a by row and term strides, b by term stride, columns adjacent.
+   from: c itself, or a row for all (row stride 0). */
 typedef void (*badm_i_micro)(size_t k, const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term,
-                             float *c, size_t c_row);
+                             const float *from, size_t from_row, float *c, size_t c_row);
 
-/* An instruction set's micro-kernels: three heights, `wide` and half as wide. */
-typedef struct badm_i_kernels { unsigned height[3], wide; badm_i_micro full[3], half[3]; } badm_i_kernels;
+/* Micro-kernels for panels of `lanes` columns, the tallest first, a height of 1 last. */
+#define BADM_I_HEIGHTS 4
+typedef struct badm_i_tile { unsigned lanes, height[BADM_I_HEIGHTS]; badm_i_micro run[BADM_I_HEIGHTS]; } badm_i_tile;
 
-#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && (defined(BADM_I_X86) || defined(__aarch64__))
-#define BADM_I_VECTORS
-#endif
+/* An instruction set's tiles, the widest first. */
+typedef struct badm_i_kernels { unsigned tiles; badm_i_tile tile[3]; } badm_i_kernels;
 
 #ifdef BADM_I_VECTORS
-
-#if defined(__clang__)
-#define BADM_I_O3
-#else
-#define BADM_I_O3 __attribute__((optimize("O3", "fp-contract=fast")))
-#endif
 
 /* Multiply-add of a scalar and a vector. clang keeps __builtin_fmaf on each lane a vector operation; gcc spills that for AVX2, and
    fuses the plain expression in functions that ask for it. The barrier keeps the unfused form unfused under any flags. */
@@ -1648,13 +1797,15 @@ typedef struct badm_i_kernels { unsigned height[3], wide; badm_i_micro full[3], 
 #endif
 #if defined(BADM_I_X86)
 #define BADM_I_UNFUSED(acc, x, y, lanes) { product = y * x; __asm__("" : "+x"(product)); acc += product; }
-#else
+#elif defined(__aarch64__)
 #define BADM_I_UNFUSED(acc, x, y, lanes) { product = y * x; __asm__("" : "+w"(product)); acc += product; }
+#else
+#define BADM_I_UNFUSED(acc, x, y, lanes) { product = y * x; acc += product; }           /* nothing there fuses */
 #endif
 
-#define BADM_I_MICRO(NAME, TARGET, LANES, ROWS, VECTORS, MULTIPLY_ADD)                                                  \
-    TARGET BADM_I_O3 static void NAME(size_t k, const float *a, size_t a_row, size_t a_term, const float *b,             \
-                                      size_t b_term, float *c, size_t c_row)                                            \
+#define BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, ROWS, MULTIPLY_ADD)                                                  \
+    TARGET BADM_I_O3 static void NAME##_##ROWS(size_t k, const float *a, size_t a_row, size_t a_term, const float *b,   \
+                                               size_t b_term, const float *from, size_t from_row, float *c, size_t c_row) \
     {                                                                                                                    \
         typedef float vector __attribute__((vector_size(LANES * 4)));                                                    \
         typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));                              \
@@ -1662,7 +1813,7 @@ typedef struct badm_i_kernels { unsigned height[3], wide; badm_i_micro full[3], 
         int i, j, l = 0;                                                                                                 \
         (void)product; (void)l;                                                                                          \
         for (i = 0; i < ROWS; i++)                                                                                       \
-            for (j = 0; j < VECTORS; j++) acc[i][j] = *(const loose *)(c + (size_t)i * c_row + j * LANES);               \
+            for (j = 0; j < VECTORS; j++) acc[i][j] = *(const loose *)(from + (size_t)i * from_row + j * LANES);         \
         for (; k > 0; k--, a += a_term, b += b_term) {                                                                   \
             vector y[VECTORS];                                                                                           \
             for (j = 0; j < VECTORS; j++) y[j] = *(const loose *)(b + j * LANES);                                        \
@@ -1675,179 +1826,245 @@ typedef struct badm_i_kernels { unsigned height[3], wide; badm_i_micro full[3], 
             for (j = 0; j < VECTORS; j++) *(loose *)(c + (size_t)i * c_row + j * LANES) = acc[i][j];                     \
     }
 
-#define BADM_I_KERNEL_SET(SET, TARGET, LANES, R0, R1, R2, MULTIPLY_ADD)                                                  \
-    BADM_I_MICRO(badm_i_##SET##_full_0, TARGET, LANES, R0, 2, MULTIPLY_ADD)                                              \
-    BADM_I_MICRO(badm_i_##SET##_full_1, TARGET, LANES, R1, 2, MULTIPLY_ADD)                                              \
-    BADM_I_MICRO(badm_i_##SET##_full_2, TARGET, LANES, R2, 2, MULTIPLY_ADD)                                              \
-    BADM_I_MICRO(badm_i_##SET##_half_0, TARGET, LANES, R0, 1, MULTIPLY_ADD)                                              \
-    BADM_I_MICRO(badm_i_##SET##_half_1, TARGET, LANES, R1, 1, MULTIPLY_ADD)                                              \
-    BADM_I_MICRO(badm_i_##SET##_half_2, TARGET, LANES, R2, 1, MULTIPLY_ADD)                                              \
-    static const badm_i_kernels *badm_i_kernels_##SET(void)                                                              \
-    {                                                                                                                    \
-        static const badm_i_kernels set = { { R0, R1, R2 }, 2 * LANES,                                                   \
-            { badm_i_##SET##_full_0, badm_i_##SET##_full_1, badm_i_##SET##_full_2 },                                     \
-            { badm_i_##SET##_half_0, badm_i_##SET##_half_1, badm_i_##SET##_half_2 } };                                   \
-        return &set;                                                                                                     \
-    }
+/* The four heights of one tile. */
+#define BADM_I_TILE(NAME, TARGET, LANES, VECTORS, R0, R1, R2, R3, MULTIPLY_ADD)                                     \
+    BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, R0, MULTIPLY_ADD)                                                         \
+    BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, R1, MULTIPLY_ADD)                                                         \
+    BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, R2, MULTIPLY_ADD)                                                         \
+    BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, R3, MULTIPLY_ADD)
+#define BADM_I_TILE_RECORD(NAME, COLUMNS, R0, R1, R2, R3)                                                            \
+    { COLUMNS, { R0, R1, R2, R3 }, { NAME##_##R0, NAME##_##R1, NAME##_##R2, NAME##_##R3 } }
+
+#ifdef __clang__
+#define BADM_I_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define BADM_I_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#else
+#define BADM_I_LOW(a, b) __builtin_shuffle(a, b, order_low)
+#define BADM_I_HIGH(a, b) __builtin_shuffle(a, b, order_high)
+#endif
 
 #if defined(BADM_I_CLANG_ATTRIBUTE)
 #pragma clang attribute pop
 #endif
-#ifdef BADM_I_X86
 #ifdef BADM_REPRODUCIBLE
 #define BADM_I_MULTIPLY_ADD BADM_I_UNFUSED
 #else
 #define BADM_I_MULTIPLY_ADD BADM_I_FUSED
 #endif
-BADM_I_KERNEL_SET(sse2, , 4, 4, 2, 1, BADM_I_UNFUSED)
-BADM_I_KERNEL_SET(avx2, __attribute__((target("avx2,fma"))), 8, 6, 3, 1, BADM_I_MULTIPLY_ADD)
-BADM_I_KERNEL_SET(avx512, __attribute__((target("avx512f,avx2,fma"))), 16, 12, 4, 1, BADM_I_MULTIPLY_ADD)
+#if defined(BADM_I_X86)
+#define BADM_I_AVX2_FMA __attribute__((target("avx2,fma")))
+#define BADM_I_AVX512 __attribute__((target("avx512f,avx2,fma")))
+BADM_I_TILE(badm_i_sse2_8, , 4, 2, 4, 3, 2, 1, BADM_I_UNFUSED)
+BADM_I_TILE(badm_i_sse2_4, , 4, 1, 8, 4, 2, 1, BADM_I_UNFUSED)
+BADM_I_TILE(badm_i_avx2_16, BADM_I_AVX2_FMA, 8, 2, 6, 4, 2, 1, BADM_I_MULTIPLY_ADD)
+BADM_I_TILE(badm_i_avx2_8, BADM_I_AVX2_FMA, 8, 1, 12, 4, 2, 1, BADM_I_MULTIPLY_ADD)
+BADM_I_TILE(badm_i_avx512_32, BADM_I_AVX512, 16, 2, 12, 8, 4, 1, BADM_I_MULTIPLY_ADD)
+BADM_I_TILE(badm_i_avx512_16, BADM_I_AVX512, 16, 1, 12, 8, 4, 1, BADM_I_MULTIPLY_ADD)
+#elif defined(__aarch64__)
+BADM_I_TILE(badm_i_neon_8, , 4, 2, 8, 4, 2, 1, BADM_I_MULTIPLY_ADD)
+BADM_I_TILE(badm_i_neon_4, , 4, 1, 8, 4, 2, 1, BADM_I_MULTIPLY_ADD)
 #else
-#ifdef BADM_REPRODUCIBLE
-#define BADM_I_MULTIPLY_ADD BADM_I_UNFUSED
-#else
-#define BADM_I_MULTIPLY_ADD BADM_I_FUSED
-#endif
-BADM_I_KERNEL_SET(neon, , 4, 8, 4, 1, BADM_I_MULTIPLY_ADD)
+BADM_I_TILE(badm_i_wasm_8, , 4, 2, 4, 3, 2, 1, BADM_I_UNFUSED)
+BADM_I_TILE(badm_i_wasm_4, , 4, 1, 8, 4, 2, 1, BADM_I_UNFUSED)
 #endif
 #if defined(BADM_I_CLANG_ATTRIBUTE)
 #pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
 #endif
 
-#ifdef BADM_I_X86
-/* 0 none, 1 AVX2 with FMA, 2 AVX-512F too; both the processor and the operating system must agree. */
-static int badm_i_x86_level(void)
+static const badm_i_kernels *badm_i_kernels_of(int level)
 {
-    unsigned a, b, c, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 12)) || !(c & (1u << 27)) || !(c & (1u << 28))) return 0;
-    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 5))) return 0;
-    return (b & (1u << 16)) && (low & 0xE0u) == 0xE0u ? 2 : 1;
-}
+#if defined(BADM_I_X86)
+    static const badm_i_kernels avx512 = { 3, {
+        BADM_I_TILE_RECORD(badm_i_avx512_32, 32, 12, 8, 4, 1), BADM_I_TILE_RECORD(badm_i_avx512_16, 16, 12, 8, 4, 1),
+        BADM_I_TILE_RECORD(badm_i_avx2_8, 8, 12, 4, 2, 1) } };
+    static const badm_i_kernels avx2 = { 2, {
+        BADM_I_TILE_RECORD(badm_i_avx2_16, 16, 6, 4, 2, 1), BADM_I_TILE_RECORD(badm_i_avx2_8, 8, 12, 4, 2, 1) } };
+    static const badm_i_kernels sse2 = { 2, {
+        BADM_I_TILE_RECORD(badm_i_sse2_8, 8, 4, 3, 2, 1), BADM_I_TILE_RECORD(badm_i_sse2_4, 4, 8, 4, 2, 1) } };
+    return level == 2 ? &avx512 : level == 1 ? &avx2 : &sse2;
+#else
+#ifdef __aarch64__
+    static const badm_i_kernels set = { 2, {
+        BADM_I_TILE_RECORD(badm_i_neon_8, 8, 8, 4, 2, 1), BADM_I_TILE_RECORD(badm_i_neon_4, 4, 8, 4, 2, 1) } };
+#else
+    static const badm_i_kernels set = { 2, {
+        BADM_I_TILE_RECORD(badm_i_wasm_8, 8, 4, 3, 2, 1), BADM_I_TILE_RECORD(badm_i_wasm_4, 4, 8, 4, 2, 1) } };
 #endif
+    (void)level;
+    return &set;
+#endif
+}
+
+#else
+static const badm_i_kernels *badm_i_kernels_of(int level) { (void)level; return NULL; }
 #endif /* BADM_I_VECTORS */
 
-static const badm_i_kernels *badm_i_kernels_of_machine(void)
-{
-#if !defined(BADM_I_VECTORS)
-    return NULL;
-#elif defined(BADM_I_X86)
-    int level = badm_i_x86_level();
-    return level == 2 ? badm_i_kernels_avx512() : level == 1 ? badm_i_kernels_avx2() : badm_i_kernels_sse2();
+/* One term in plain C, for builds without vectors: fused where the compiler says that the machine does it. */
+#if !defined(BADM_REPRODUCIBLE) && defined(__FP_FAST_FMAF)
+#define BADM_I_PLAIN_MULTIPLY_ADD(x, y, acc) __builtin_fmaf(x, y, acc)
 #else
-    return badm_i_kernels_neon();
+#define BADM_I_PLAIN_MULTIPLY_ADD(x, y, acc) ((acc) + (x) * (y))
 #endif
-}
 
-/* One term in plain C. Where vectors are chosen at run time this is not used for products, so its form need not agree with them. */
-static float badm_i_multiply_add(float x, float y, float acc)
-{
-#if !defined(BADM_REPRODUCIBLE) && defined(__FP_FAST_FMAF) && !defined(BADM_I_X86)
-    return __builtin_fmaf(x, y, acc);
-#else
-    return acc + x * y;
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute pop
 #endif
-}
-
 static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
-                              const float *b, size_t b_term, size_t b_col, float *c, size_t c_row)
+                              const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c, size_t c_row)
 {
     size_t i, j, p;
-    for (i = 0; i < m; i++, a += a_row, c += c_row)
+    for (i = 0; i < m; i++, a += a_row, c += c_row) {
+        for (j = 0; j < n; j++) c[j] = from ? from[i * from_row + j] : 0.0f;
         for (p = 0; p < k; p++) {
             const float *row = b + p * b_term;
             float x = a[p * a_term];
-            if (b_col == 1) for (j = 0; j < n; j++) c[j] = badm_i_multiply_add(x, row[j], c[j]);
-            else for (j = 0; j < n; j++) c[j] = badm_i_multiply_add(x, row[j * b_col], c[j]);
+            if (b_col == 1) for (j = 0; j < n; j++) c[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, row[j], c[j]);
+            else for (j = 0; j < n; j++) c[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, row[j * b_col], c[j]);
         }
+    }
 }
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#endif
 
-/* Terms packed at a time: a panel of so many terms and `wide` columns stays in the first-level cache. */
+/* Terms packed at a time, at most: a panel of so many terms and 32 columns stays in the first-level cache. */
 #define BADM_I_PACK_TERMS 256
+#define BADM_I_WIDEST 32            /* columns of the widest tile of any set */
+#define BADM_I_TALLEST 12
 
-/* Scratch bytes badm_i_gemm wants for a product of k terms: an edge tile and a panel. */
+/* Scratch bytes badm_i_gemm wants for a product of k terms: an edge tile, a row to begin from, and a panel. */
 static size_t badm_i_gemm_scratch(const badm_i_kernels *set, size_t k)
 {
-    return set ? ((k < BADM_I_PACK_TERMS ? k : BADM_I_PACK_TERMS) + 16u) * set->wide * sizeof(float) : 0;
+    return set ? ((k < BADM_I_PACK_TERMS ? k : BADM_I_PACK_TERMS) + BADM_I_TALLEST + 1u) * BADM_I_WIDEST * sizeof(float) : 0;
 }
 
-/* Columns first..first+width-1 of b, `terms` of them deep, into panels of `lanes` adjacent columns; missing columns are zero. */
-static void badm_i_pack(const float *b, size_t b_term, size_t b_col, size_t terms, size_t width, size_t lanes, float *out)
+/* `width` columns of b, `terms` of them deep, into a panel of `lanes` adjacent columns; missing columns are zero. */
+BADM_I_INLINE void badm_i_pack_rows_body(const float *b, size_t b_term, size_t terms, size_t width, size_t lanes, float *out)
 {
     size_t p, j;
-    if (b_col == 1) {
-        for (p = 0; p < terms; p++, out += lanes) {
-            for (j = 0; j < width; j++) out[j] = b[p * b_term + j];
+    for (p = 0; p < terms; p++, b += b_term, out += lanes) {
+        if (width == 32) memcpy(out, b, 32 * sizeof(float));
+        else if (width == 16) memcpy(out, b, 16 * sizeof(float));
+        else if (width == 8) memcpy(out, b, 8 * sizeof(float));
+        else {
+            for (j = 0; j < width; j++) out[j] = b[j];
             for (; j < lanes; j++) out[j] = 0;
         }
-        return;
     }
-    for (j = 0; j < lanes; j++)
-        for (p = 0; p < terms; p++) out[p * lanes + j] = j < width ? b[p * b_term + j * b_col] : 0.0f;
 }
+BADM_I_LOOP(badm_i_pack_rows, (b, b_term, terms, width, lanes, out), const float *b, size_t b_term, size_t terms, size_t width,
+            size_t lanes, float *out)
 
-/* One panel of `width` <= `lanes` columns: all rows of c, the tallest kernels first. */
-static void badm_i_panel(const unsigned *height, const badm_i_micro *kernel, size_t lanes, size_t m, size_t terms,
-                         const float *a, size_t a_row, size_t a_term, const float *panel, size_t panel_term,
-                         float *c, size_t c_row, size_t width, float *edge)
+/* The same of columns whose terms are adjacent, four by four through registers. */
+BADM_I_INLINE void badm_i_pack_turned_body(const float *b, size_t b_col, size_t terms, size_t width, size_t lanes, float *out)
 {
-    size_t i = 0, r, j;
+    size_t p = 0, j, done = 0;
+#ifdef BADM_I_VECTORS
+    typedef float four __attribute__((vector_size(16)));
+    typedef float loose __attribute__((vector_size(16), aligned(4), may_alias));
+#ifndef __clang__
+    typedef int order __attribute__((vector_size(16)));
+    const order order_low = { 0, 4, 1, 5 }, order_high = { 2, 6, 3, 7 };
+#endif
+    for (; done + 4 <= width; done += 4) {
+        const float *from = b + done * b_col;
+        float *to = out + done;
+        for (p = 0; p + 4 <= terms; p += 4, from += 4, to += 4 * lanes) {
+            four r0 = *(const loose *)from, r1 = *(const loose *)(from + b_col), r2 = *(const loose *)(from + 2 * b_col);
+            four r3 = *(const loose *)(from + 3 * b_col);
+            four a = BADM_I_LOW(r0, r2), c = BADM_I_HIGH(r0, r2), d = BADM_I_LOW(r1, r3), e = BADM_I_HIGH(r1, r3);
+            *(loose *)to = BADM_I_LOW(a, d);
+            *(loose *)(to + lanes) = BADM_I_HIGH(a, d);
+            *(loose *)(to + 2 * lanes) = BADM_I_LOW(c, e);
+            *(loose *)(to + 3 * lanes) = BADM_I_HIGH(c, e);
+        }
+        for (; p < terms; p++) for (j = done; j < done + 4; j++) out[p * lanes + j] = b[p + j * b_col];
+    }
+#endif
+    for (p = 0; p < terms; p++) {
+        for (j = done; j < width; j++) out[p * lanes + j] = b[p + j * b_col];
+        for (; j < lanes; j++) out[p * lanes + j] = 0;
+    }
+}
+BADM_I_LOOP(badm_i_pack_turned, (b, b_col, terms, width, lanes, out), const float *b, size_t b_col, size_t terms, size_t width,
+            size_t lanes, float *out)
+
+/* One panel of `width` <= lanes columns: all rows of c, the tallest kernels first. */
+static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const float *a, size_t a_row, size_t a_term,
+                         const float *panel, size_t panel_term, const float *from, size_t from_row, float *c, size_t c_row,
+                         size_t width, float *edge)
+{
+    size_t i = 0, r, lanes = tile->lanes;
     unsigned which = 0;
+    if (width < lanes) memset(edge, 0, tile->height[0] * lanes * sizeof(float));
     while (i < m) {
-        while (height[which] > m - i) which++;
-        if (width == lanes) kernel[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, c + i * c_row, c_row);
+        while (tile->height[which] > m - i) which++;
+        if (width == lanes)
+            tile->run[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, from + i * from_row, from_row, c + i * c_row, c_row);
         else {
-            for (r = 0; r < height[which]; r++)
-                for (j = 0; j < lanes; j++) edge[r * lanes + j] = j < width ? c[(i + r) * c_row + j] : 0.0f;
-            kernel[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, edge, lanes);
-            for (r = 0; r < height[which]; r++)
-                for (j = 0; j < width; j++) c[(i + r) * c_row + j] = edge[r * lanes + j];
+            const float *begin = from;
+            if (from_row) {
+                for (r = 0; r < tile->height[which]; r++) memcpy(edge + r * lanes, from + (i + r) * from_row, width * sizeof(float));
+                begin = edge;
+            }
+            tile->run[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, begin, from_row ? lanes : 0, edge, lanes);
+            for (r = 0; r < tile->height[which]; r++) memcpy(c + (i + r) * c_row, edge + r * lanes, width * sizeof(float));
         }
-        i += height[which];
+        i += tile->height[which];
     }
 }
 
-/* c[m,n] += a[m,k] b[k,n], a and b by strides (so either may be transposed), c row-major. scratch: badm_i_gemm_scratch(set, k)
-   bytes. upper: what lies below the diagonal need not be right, and most of it is left out. */
-static void badm_i_gemm_part(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
+/* c[m,n] = what stands at `from` + a[m,k] b[k,n]; a and b by strides, so either may be transposed; c row-major. from: c, to add to it;
+   a row for all (from_row 0), as a bias; NULL: zero. scratch: badm_i_gemm_scratch(set, k) bytes. upper: what lies below the diagonal
+   need not be right, and most of it is left out. */
+static void badm_i_gemm_part(const badm_i_kernels *set, int level, float *scratch, size_t m, size_t n, size_t k,
                              const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
-                             float *c, size_t c_row, int upper)
+                             const float *from, size_t from_row, float *c, size_t c_row, int upper)
 {
-    size_t done, j, half;
-    float *edge = scratch, *packed;
-    if (!set) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, c, c_row); return; }
-    packed = scratch + 16u * set->wide;
-    half = set->wide / 2;
-    for (done = 0; done < k; done += BADM_I_PACK_TERMS) {
-        size_t terms = k - done < BADM_I_PACK_TERMS ? k - done : BADM_I_PACK_TERMS;
-        size_t lanes;
+    static const float zero[BADM_I_WIDEST] = { 0 };
+    float *edge = scratch, *row = edge + BADM_I_TALLEST * BADM_I_WIDEST, *packed = row + BADM_I_WIDEST;
+    size_t blocks, terms, j, lanes, start = 0;
+    if (!set) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row); return; }
+    blocks = (k + BADM_I_PACK_TERMS - 1) / BADM_I_PACK_TERMS;           /* of about equal length */
+    terms = blocks > 1 ? badm_i_round_up((k + blocks - 1) / blocks, 8) : k;
+    while (start < k) {
+        if (terms > k - start) terms = k - start;
         for (j = 0; j < n; j += lanes) {
-            const float *b_part = b + done * b_term + j * b_col, *panel = packed;
-            size_t width, panel_term;
-            lanes = n - j <= half ? half : set->wide;
+            const badm_i_tile *tile = set->tile;
+            const float *b_part = b + start * b_term + j * b_col, *panel = packed, *begin = zero;
+            size_t width, panel_term, begin_row = 0;
+            while (tile + 1 < set->tile + set->tiles && n - j <= tile[1].lanes) tile++;
+            lanes = tile->lanes;
             width = n - j < lanes ? n - j : lanes;
-            if (b_col == 1 && width == lanes && m <= 2u * set->height[0]) { panel = b_part; panel_term = b_term; }
-            else { badm_i_pack(b_part, b_term, b_col, terms, width, lanes, packed); panel_term = lanes; }
-            badm_i_panel(set->height, lanes == half ? set->half : set->full, lanes, upper && j + width < m ? j + width : m, terms,
-                         a + done * a_term, a_row, a_term, panel, panel_term, c + j, c_row, width, edge);
+            if (start > 0) { begin = c + j; begin_row = c_row; }
+            else if (from && (from_row || width == lanes)) { begin = from + j; begin_row = from_row; }
+            else if (from) { memcpy(row, from + j, width * sizeof(float)); memset(row + width, 0, (lanes - width) * sizeof(float)); begin = row; }
+            if (b_col == 1 && width == lanes && m <= 2u * tile->height[0]) { panel = b_part; panel_term = b_term; }
+            else {
+                if (b_col == 1) badm_i_pack_rows(level, b_part, b_term, terms, width, lanes, packed);
+                else badm_i_pack_turned(level, b_part, b_col, terms, width, lanes, packed);
+                panel_term = lanes;
+            }
+            badm_i_panel(tile, upper && j + width < m ? j + width : m, terms, a + start * a_term, a_row, a_term, panel, panel_term,
+                         begin, begin_row, c + j, c_row, width, edge);
         }
+        start += terms;
     }
 }
 
-static void badm_i_gemm(const badm_i_kernels *set, float *scratch, size_t m, size_t n, size_t k,
+static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, size_t m, size_t n, size_t k,
                         const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
-                        float *c, size_t c_row)
+                        const float *from, size_t from_row, float *c, size_t c_row)
 {
-    badm_i_gemm_part(set, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, c, c_row, 0);
+    badm_i_gemm_part(set, level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row, 0);
 }
 
 /* c[n,n] = a[n,k] b[k,n], known to be symmetric: half the work. */
-static void badm_i_gemm_symmetric(const badm_i_kernels *set, float *scratch, size_t n, size_t k, const float *a, size_t a_row,
-                                  size_t a_term, const float *b, size_t b_term, size_t b_col, float *c)
+static void badm_i_gemm_symmetric(const badm_i_kernels *set, int level, float *scratch, size_t n, size_t k, const float *a,
+                                  size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col, float *c)
 {
     size_t i, j;
-    memset(c, 0, n * n * sizeof(float));
-    badm_i_gemm_part(set, scratch, n, n, k, a, a_row, a_term, b, b_term, b_col, c, n, 1);
+    badm_i_gemm_part(set, level, scratch, n, n, k, a, a_row, a_term, b, b_term, b_col, NULL, 0, c, n, 1);
     for (i = 1; i < n; i++) for (j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
 }
 
@@ -2446,7 +2663,9 @@ struct badm_tape {
     badm_model *model;              /* whose parameters get gradients */
     const float *local;             /* its trainable parameters as this slot sees them; NULL: as in the model */
     float *grads;
+    uint8_t *written;               /* of each parameter: whether its gradient has been begun; NULL: all are zero to begin with */
     const badm_i_kernels *kernels;
+    int level;                      /* of the loops */
     uint64_t seed, step, work;      /* work: multiply-adds of the recorded forward functions, roughly */
     uint32_t slot, piece, operations;
     uint32_t count, hits, hits_of;
@@ -2538,7 +2757,8 @@ static void badm_i_tape_init(badm_tape *t, void *arena, size_t capacity)
     memset(t, 0, sizeof *t);
     t->arena = (unsigned char *)arena;
     t->capacity = capacity / BADM_I_ALIGN * BADM_I_ALIGN;
-    t->kernels = badm_i_kernels_of_machine();
+    t->level = badm_i_simd_level();
+    t->kernels = badm_i_kernels_of(t->level);
 }
 
 BADM_API badm_result badm_tape_new(badm_tape **out, badm_memory *mem, size_t bytes)
@@ -2565,6 +2785,7 @@ BADM_API void badm_tape_watch(badm_tape *t, badm_model *m, float *grads)
 {
     t->model = m;
     t->grads = grads;
+    t->written = NULL;
     t->recording = grads != NULL;
 }
 
@@ -2582,17 +2803,24 @@ BADM_API size_t badm_size(const badm_tensor *x)
     return badm_i_shape_size(&s);
 }
 
-BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
+/* Where x's gradient goes; fresh: nothing stands there yet, and the caller writes all of it instead of adding. */
+static float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
 {
+    *fresh = 0;
     if (!x->wants_grad || t->dry) return NULL;
     if (!x->grad) {
-        size_t n = badm_size(x);
-        float *g = BADM_I_NUMBERS(t, n);
-        if (!g) return NULL;
-        memset(g, 0, n * sizeof(float));
-        x->grad = g;
-    }
+        x->grad = BADM_I_NUMBERS(t, badm_size(x));
+        *fresh = 1;
+    } else if (!x->op && x->args && !*(uint8_t *)x->args) *fresh = *(uint8_t *)x->args = 1;     /* a parameter's first use */
     return x->grad;
+}
+
+BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
+{
+    int fresh;
+    float *g = badm_i_grad_start(t, x, &fresh);
+    if (g && fresh) memset(g, 0, badm_size(x) * sizeof(float));
+    return g;
 }
 
 /* A tensor without numbers yet. NULL after an error. */
@@ -2758,7 +2986,12 @@ static int badm_i_is_trained(const badm_tape *t, badm_param p, const badm_i_reco
 BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
 {
     badm_i_record *r = badm_i_record_of(p);
-    return r && t->grads && badm_i_is_trained(t, p, r) ? t->grads + r->gradient : NULL;
+    float *g = r && t->grads && badm_i_is_trained(t, p, r) ? t->grads + r->gradient : NULL;
+    if (g && t->written && !t->written[p.index]) {
+        t->written[p.index] = 1;
+        memset(g, 0, badm_i_shape_size(&r->shape) * sizeof(float));
+    }
+    return g;
 }
 
 BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
@@ -2773,7 +3006,10 @@ BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
     if (!t->dry) {
         const float *w = t->local && badm_i_is_trained(t, p, r) ? t->local + r->gradient : badm_i_record_values(p.model, r);
         y->data = (float *)(uintptr_t)w;
-        y->grad = badm_param_grad(t, p);
+        if (t->grads && badm_i_is_trained(t, p, r)) {
+            y->grad = t->grads + r->gradient;
+            y->args = t->written ? t->written + p.index : NULL;
+        }
     }
     y->wants_grad = t->recording && badm_i_is_trained(t, p, r);
     return y;
@@ -2809,21 +3045,34 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
 
 /* ---- elementwise functions of one tensor: Y in terms of x, dY/dX in terms of x and y ---- */
 
-#define BADM_I_ELEMENTWISE(NAME, Y, DX)                                                         \
-    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
+#define BADM_I_VALUES(NAME, Y)                                                                  \
+    BADM_I_INLINE void badm_i_##NAME##_values_body(size_t n, const float *in, float *to)        \
     {                                                                                           \
-        const float *in = badm_data(t, out->in[0]);                                             \
-        float *to = badm_data(t, out);                                                          \
-        size_t i, n = badm_size(out);                                                           \
+        size_t i;                                                                               \
         for (i = 0; i < n; i++) { float x = in[i]; to[i] = (Y); }                               \
     }                                                                                           \
-    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
+    BADM_I_LOOP(badm_i_##NAME##_values, (n, in, to), size_t n, const float *in, float *to)
+
+/* An operation on the function that badm_i_NAME_values writes. */
+#define BADM_I_ELEMENTWISE_OP(NAME, DX)                                                         \
+    BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, const float *in, const float *out, const float *dy, int fresh, float *dx) \
     {                                                                                           \
-        const float *in = badm_data(t, out->in[0]), *from = badm_data(t, out), *dy = badm_grad(t, out); \
-        float *dx = badm_grad(t, out->in[0]);                                                   \
-        size_t i, n = badm_size(out);                                                           \
-        if (!dx) return;                                                                        \
-        for (i = 0; i < n; i++) { float x = in[i], y = from[i]; (void)x; (void)y; dx[i] += dy[i] * (DX); } \
+        size_t i;                                                                               \
+        (void)in; (void)out;                                                                    \
+        if (fresh) for (i = 0; i < n; i++) { float x = in[i], y = out[i]; (void)x; (void)y; dx[i] = 0.0f + dy[i] * (DX); } \
+        else for (i = 0; i < n; i++) { float x = in[i], y = out[i]; (void)x; (void)y; dx[i] += dy[i] * (DX); } \
+    }                                                                                           \
+    BADM_I_LOOP(badm_i_##NAME##_slopes, (n, in, out, dy, fresh, dx), size_t n, const float *in, const float *out, const float *dy, \
+                int fresh, float *dx)                                                           \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
+    {                                                                                           \
+        badm_i_##NAME##_values(t->level, badm_size(y), y->in[0]->data, y->data);                \
+    }                                                                                           \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *y)                          \
+    {                                                                                           \
+        int fresh;                                                                              \
+        float *dx = badm_i_grad_start(t, y->in[0], &fresh);                                     \
+        if (dx) badm_i_##NAME##_slopes(t->level, badm_size(y), y->in[0]->data, y->data, y->grad, fresh, dx); \
     }                                                                                           \
     BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x)                             \
     {                                                                                           \
@@ -2831,49 +3080,60 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
         return badm_i_unary(t, &op, x, NULL, 0);                                                \
     }
 
-static float badm_i_normal_cdf(float x) { return 0.5f * (1.0f + badm_erff(x * 0.707106781f)); }
-static float badm_i_normal_density(float x) { return 0.398942280f * badm_expf(-0.5f * x * x); }
-static float badm_i_gelu_inner(float x) { return badm_tanhf(0.797884561f * (x + 0.044715f * x * x * x)); }
+BADM_I_INLINE float badm_i_normal_cdf(float x) { return 0.5f * (1.0f + badm_i_erf(x * 0.707106781f)); }
+BADM_I_INLINE float badm_i_normal_density(float x) { return 0.398942280f * badm_i_exp(-0.5f * x * x); }
+BADM_I_INLINE float badm_i_gelu_inner(float x) { return badm_i_tanh(0.797884561f * (x + 0.044715f * x * x * x)); }
 /* x*phi(x) and the like at infinity are 0, not infinity times 0. */
-static float badm_i_times_or_zero(float x, float vanishing) { return vanishing == 0.0f ? 0.0f : x * vanishing; }
+BADM_I_INLINE float badm_i_times_or_zero(float x, float vanishing) { return badm_i_choose(vanishing == 0.0f, 0.0f, x * vanishing); }
 
-static float badm_i_gelu_slope(float x) { return badm_i_normal_cdf(x) + badm_i_times_or_zero(x, badm_i_normal_density(x)); }
+BADM_I_INLINE float badm_i_gelu_slope(float x) { return badm_i_normal_cdf(x) + badm_i_times_or_zero(x, badm_i_normal_density(x)); }
 
-static float badm_i_gelu_tanh_slope(float x)
+BADM_I_INLINE float badm_i_gelu_tanh_slope(float x)
 {
     float g = badm_i_gelu_inner(x), rest = 1.0f - g * g;
     return 0.5f * (1.0f + g) + badm_i_times_or_zero(0.5f * x * 0.797884561f * (1.0f + 0.134145f * x * x), rest);
 }
 
-static float badm_i_silu_slope(float x) { float s = badm_sigmoidf(x); return s + badm_i_times_or_zero(x, s * (1.0f - s)); }
+BADM_I_INLINE float badm_i_silu_slope(float x) { float s = badm_i_sigmoid(x); return s + badm_i_times_or_zero(x, s * (1.0f - s)); }
+
+#define BADM_I_ELEMENTWISE(NAME, Y, DX) BADM_I_VALUES(NAME, Y) BADM_I_ELEMENTWISE_OP(NAME, DX)
 
 BADM_I_ELEMENTWISE(relu, x < 0 ? 0.0f : x, x > 0 ? 1.0f : 0.0f)
-BADM_I_ELEMENTWISE(tanh, badm_tanhf(x), 1.0f - y * y)
-BADM_I_ELEMENTWISE(sigmoid, badm_sigmoidf(x), y * (1.0f - y))
+BADM_I_ELEMENTWISE(tanh, badm_i_tanh(x), 1.0f - y * y)
+BADM_I_ELEMENTWISE(sigmoid, badm_i_sigmoid(x), y * (1.0f - y))
 BADM_I_ELEMENTWISE(gelu, badm_i_times_or_zero(x, badm_i_normal_cdf(x)), badm_i_gelu_slope(x))
 BADM_I_ELEMENTWISE(gelu_tanh, badm_i_times_or_zero(x, 0.5f * (1.0f + badm_i_gelu_inner(x))), badm_i_gelu_tanh_slope(x))
-BADM_I_ELEMENTWISE(silu, badm_i_times_or_zero(x, badm_sigmoidf(x)), badm_i_silu_slope(x))
-BADM_I_ELEMENTWISE(exp, badm_expf(x), y)
-BADM_I_ELEMENTWISE(log, badm_logf(x), 1.0f / x)
-BADM_I_ELEMENTWISE(sqrt, badm_sqrtf(x), 0.5f / y)
+BADM_I_ELEMENTWISE(silu, badm_i_times_or_zero(x, badm_i_sigmoid(x)), badm_i_silu_slope(x))
+BADM_I_ELEMENTWISE(exp, badm_i_exp(x), y)
+BADM_I_ELEMENTWISE(log, badm_i_log(x), 1.0f / x)
+#define badm_i_sqrt_values badm_i_sqrt_each
+BADM_I_ELEMENTWISE_OP(sqrt, 0.5f / y)
+#undef badm_i_sqrt_values
 
 /* ---- elementwise with one number: leaky_relu, scale, shift ---- */
 
 #define BADM_I_ELEMENTWISE_WITH(NAME, Y, DX)                                                    \
-    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
+    BADM_I_INLINE void badm_i_##NAME##_values_body(size_t n, float c, const float *in, float *to) \
     {                                                                                           \
-        const float *in = badm_data(t, out->in[0]);                                             \
-        float *to = badm_data(t, out), c = *(const float *)out->args;                           \
-        size_t i, n = badm_size(out);                                                           \
+        size_t i;                                                                               \
         for (i = 0; i < n; i++) { float x = in[i]; to[i] = (Y); }                               \
     }                                                                                           \
-    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
+    BADM_I_LOOP(badm_i_##NAME##_values, (n, c, in, to), size_t n, float c, const float *in, float *to) \
+    BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, float c, const float *in, const float *dy, float *dx) \
     {                                                                                           \
-        const float *in = badm_data(t, out->in[0]), *dy = badm_grad(t, out);                    \
-        float *dx = badm_grad(t, out->in[0]), c = *(const float *)out->args;                    \
-        size_t i, n = badm_size(out);                                                           \
-        if (!dx) return;                                                                        \
-        for (i = 0; i < n; i++) { float x = in[i]; (void)x; (void)c; dx[i] += dy[i] * (DX); }   \
+        size_t i;                                                                               \
+        (void)in; (void)c;                                                                      \
+        for (i = 0; i < n; i++) { float x = in[i]; (void)x; dx[i] += dy[i] * (DX); }            \
+    }                                                                                           \
+    BADM_I_LOOP(badm_i_##NAME##_slopes, (n, c, in, dy, dx), size_t n, float c, const float *in, const float *dy, float *dx) \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
+    {                                                                                           \
+        badm_i_##NAME##_values(t->level, badm_size(y), *(const float *)y->args, y->in[0]->data, y->data); \
+    }                                                                                           \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *y)                          \
+    {                                                                                           \
+        float *dx = badm_grad(t, y->in[0]);                                                     \
+        if (dx) badm_i_##NAME##_slopes(t->level, badm_size(y), *(const float *)y->args, y->in[0]->data, y->grad, dx); \
     }                                                                                           \
     BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x, float c)                    \
     {                                                                                           \
@@ -2936,38 +3196,52 @@ static badm_tensor *badm_i_binary(badm_tape *t, const badm_op *op, badm_tensor *
     return badm_record(t, op, rank, shape, 2, in, NULL, 0);
 }
 
-/* Y in terms of x (of a) and z (of b); DA, DB also in terms of dy. */
+/* Y in terms of x (of a) and z (of b); DA, DB also in terms of dy. A row of the last dimension; strides are 1 or 0. */
 #define BADM_I_BINARY(NAME, Y, DA, DB)                                                          \
+    BADM_I_INLINE void badm_i_##NAME##_row_body(size_t n, const float *a, size_t as, const float *b, size_t bs, float *to) \
+    {                                                                                           \
+        size_t i;                                                                               \
+        if (as && bs) for (i = 0; i < n; i++) { float x = a[i], z = b[i]; to[i] = (Y); }        \
+        else if (as) for (i = 0; i < n; i++) { float x = a[i], z = b[0]; to[i] = (Y); }         \
+        else for (i = 0; i < n; i++) { float x = a[0], z = b[i * bs]; to[i] = (Y); }            \
+    }                                                                                           \
+    BADM_I_LOOP(badm_i_##NAME##_row, (n, a, as, b, bs, to), size_t n, const float *a, size_t as, const float *b, size_t bs, float *to) \
+    BADM_I_INLINE void badm_i_##NAME##_row_back_body(size_t n, const float *a, size_t as, const float *b, size_t bs, const float *from, \
+                                                     float *da, float *db)                      \
+    {                                                                                           \
+        size_t i;                                                                               \
+        (void)a; (void)b;                                                                       \
+        if (da && as) for (i = 0; i < n; i++) { float x = a[i], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[i] += (DA); } \
+        else if (da) for (i = 0; i < n; i++) { float x = a[0], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[0] += (DA); } \
+        if (db && bs) for (i = 0; i < n; i++) { float x = a[i * as], z = b[i], dy = from[i]; (void)x; (void)z; db[i] += (DB); } \
+        else if (db) for (i = 0; i < n; i++) { float x = a[i * as], z = b[0], dy = from[i]; (void)x; (void)z; db[0] += (DB); } \
+    }                                                                                           \
+    BADM_I_LOOP(badm_i_##NAME##_row_back, (n, a, as, b, bs, from, da, db), size_t n, const float *a, size_t as, const float *b, size_t bs, \
+                const float *from, float *da, float *db)                                        \
     static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
     {                                                                                           \
-        const float *a = badm_data(t, out->in[0]), *b = badm_data(t, out->in[1]);               \
-        float *to = badm_data(t, out);                                                          \
+        const float *a = out->in[0]->data, *b = out->in[1]->data;                               \
+        float *to = out->data;                                                                  \
         badm_i_nest n = badm_i_nest_of(out);                                                    \
-        size_t i, j, k, l;                                                                      \
+        size_t i, j, k;                                                                         \
         for (i = 0; i < n.extent[0]; i++)                                                       \
             for (j = 0; j < n.extent[1]; j++)                                                   \
-                for (k = 0; k < n.extent[2]; k++, to += n.extent[3]) {                          \
-                    const float *p = a + i * n.a[0] + j * n.a[1] + k * n.a[2];                  \
-                    const float *q = b + i * n.b[0] + j * n.b[1] + k * n.b[2];                  \
-                    for (l = 0; l < n.extent[3]; l++) { float x = p[l * n.a[3]], z = q[l * n.b[3]]; to[l] = (Y); } \
-                }                                                                               \
+                for (k = 0; k < n.extent[2]; k++, to += n.extent[3])                            \
+                    badm_i_##NAME##_row(t->level, n.extent[3], a + i * n.a[0] + j * n.a[1] + k * n.a[2], n.a[3], \
+                                        b + i * n.b[0] + j * n.b[1] + k * n.b[2], n.b[3], to);  \
     }                                                                                           \
     static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
     {                                                                                           \
-        const float *a = badm_data(t, out->in[0]), *b = badm_data(t, out->in[1]), *from = badm_grad(t, out); \
+        const float *a = out->in[0]->data, *b = out->in[1]->data, *from = out->grad;            \
         float *da = badm_grad(t, out->in[0]), *db = badm_grad(t, out->in[1]);                   \
         badm_i_nest n = badm_i_nest_of(out);                                                    \
-        size_t i, j, k, l;                                                                      \
+        size_t i, j, k;                                                                         \
         for (i = 0; i < n.extent[0]; i++)                                                       \
             for (j = 0; j < n.extent[1]; j++)                                                   \
                 for (k = 0; k < n.extent[2]; k++, from += n.extent[3]) {                        \
                     size_t p = i * n.a[0] + j * n.a[1] + k * n.a[2], q = i * n.b[0] + j * n.b[1] + k * n.b[2]; \
-                    for (l = 0; l < n.extent[3]; l++) {                                         \
-                        float x = a[p + l * n.a[3]], z = b[q + l * n.b[3]], dy = from[l];       \
-                        (void)x; (void)z;                                                       \
-                        if (da) da[p + l * n.a[3]] += (DA);                                     \
-                        if (db) db[q + l * n.b[3]] += (DB);                                     \
-                    }                                                                           \
+                    badm_i_##NAME##_row_back(t->level, n.extent[3], a + p, n.a[3], b + q, n.b[3], from, da ? da + p : NULL, \
+                                             db ? db + q : NULL);                               \
                 }                                                                               \
     }                                                                                           \
     BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *a, badm_tensor *b)             \
@@ -2986,13 +3260,14 @@ BADM_I_BINARY(div, x / z, dy / z, -(dy * (x / z)) / z)
 /* Products of `batch` pairs: y[m,n] = a[m,k] b[k,n], each possibly stored transposed; b_step 0: one b for all. */
 typedef struct badm_i_product { size_t batch, m, n, k, b_step; uint8_t a_turned, b_turned; } badm_i_product;
 
-/* c[m,n] += op(a) op(b), scratch taken for the length of the call. */
+/* c[m,n] = what stands at `from` + op(a) op(b) (see badm_i_gemm), scratch taken for the length of the call. */
 static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
-                            const float *b, size_t b_term, size_t b_col, float *c, size_t c_row)
+                            const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c, size_t c_row)
 {
     size_t bytes = badm_i_gemm_scratch(t->kernels, k), before = t->scratch_used;
     float *scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
-    if (!bytes || scratch) badm_i_gemm(t->kernels, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, c, c_row);
+    if (!bytes || scratch)
+        badm_i_gemm(t->kernels, t->level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
     t->scratch_used = before;
 }
 
@@ -3005,29 +3280,31 @@ static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
 static void badm_i_matmul_forward(badm_tape *t, badm_tensor *y)
 {
     const badm_i_product *p = (const badm_i_product *)y->args;
-    const float *a = badm_data(t, y->in[0]), *b = badm_data(t, y->in[1]);
-    float *c = badm_data(t, y);
+    const float *a = y->in[0]->data, *b = y->in[1]->data;
+    float *c = y->data;
     size_t i;
-    memset(c, 0, badm_size(y) * sizeof(float));
     for (i = 0; i < p->batch; i++)
         badm_i_multiply(t, p->m, p->n, p->k, a + i * p->m * p->k, p->a_turned ? 1 : p->k, p->a_turned ? p->m : 1,
-                        b + i * p->b_step, p->b_turned ? 1 : p->n, p->b_turned ? p->k : 1, c + i * p->m * p->n, p->n);
+                        b + i * p->b_step, p->b_turned ? 1 : p->n, p->b_turned ? p->k : 1, NULL, 0, c + i * p->m * p->n, p->n);
 }
 
 static void badm_i_matmul_backward(badm_tape *t, badm_tensor *y)
 {
     const badm_i_product *p = (const badm_i_product *)y->args;
-    const float *a = badm_data(t, y->in[0]), *b = badm_data(t, y->in[1]), *dy = badm_grad(t, y);
-    float *da = badm_grad(t, y->in[0]), *db = badm_grad(t, y->in[1]);
+    const float *a = y->in[0]->data, *b = y->in[1]->data, *dy = y->grad;
+    int da_fresh, db_fresh;
+    float *da = badm_i_grad_start(t, y->in[0], &da_fresh), *db = badm_i_grad_start(t, y->in[1], &db_fresh);
     size_t i, m = p->m, n = p->n, k = p->k, b_term = p->b_turned ? 1 : n, b_col = p->b_turned ? k : 1;
     for (i = 0; i < p->batch; i++, a += m * k, b += p->b_step, dy += m * n) {
-        if (da && !p->a_turned) badm_i_multiply(t, m, k, n, dy, n, 1, b, b_col, b_term, da + i * m * k, k);     /* dA = dY B^T */
+        float *da_i = da ? da + i * m * k : NULL, *db_i = db ? db + i * p->b_step : NULL;
+        const float *da_from = da_fresh ? NULL : da_i, *db_from = db_fresh && (i == 0 || p->b_step) ? NULL : db_i;
+        if (da && !p->a_turned) badm_i_multiply(t, m, k, n, dy, n, 1, b, b_col, b_term, da_from, k, da_i, k);     /* dA = dY B^T */
         /* (dA)^T = B dY^T */
-        if (da && p->a_turned) badm_i_multiply(t, k, m, n, b, b_term, b_col, dy, 1, n, da + i * m * k, m);
+        if (da && p->a_turned) badm_i_multiply(t, k, m, n, b, b_term, b_col, dy, 1, n, da_from, m, da_i, m);
         if (db && !p->b_turned)                                                                                 /* dB = A^T dY */
-            badm_i_multiply(t, k, n, m, a, p->a_turned ? m : 1, p->a_turned ? 1 : k, dy, n, 1, db + i * p->b_step, n);
+            badm_i_multiply(t, k, n, m, a, p->a_turned ? m : 1, p->a_turned ? 1 : k, dy, n, 1, db_from, n, db_i, n);
         if (db && p->b_turned)                                                                                  /* (dB)^T = dY^T A */
-            badm_i_multiply(t, n, k, m, dy, 1, n, a, p->a_turned ? 1 : k, p->a_turned ? m : 1, db + i * p->b_step, k);
+            badm_i_multiply(t, n, k, m, dy, 1, n, a, p->a_turned ? 1 : k, p->a_turned ? m : 1, db_from, k, db_i, k);
     }
 }
 
@@ -3089,24 +3366,23 @@ BADM_API badm_tensor *badm_matmul_tn(badm_tape *t, badm_tensor *a, badm_tensor *
 
 static void badm_i_affine_forward(badm_tape *t, badm_tensor *y)
 {
-    const float *x = badm_data(t, y->in[0]), *w = badm_data(t, y->in[1]), *b = y->inputs > 2 ? badm_data(t, y->in[2]) : NULL;
-    float *c = badm_data(t, y);
-    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out, i;
-    for (i = 0; i < rows; i++) {
-        if (b) memcpy(c + i * out, b, out * sizeof(float));
-        else memset(c + i * out, 0, out * sizeof(float));
-    }
-    badm_i_multiply(t, rows, out, in, x, in, 1, w, 1, in, c, out);
+    const float *x = y->in[0]->data, *w = y->in[1]->data, *b = y->inputs > 2 ? y->in[2]->data : NULL;
+    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out;
+    badm_i_multiply(t, rows, out, in, x, in, 1, w, 1, in, b, 0, y->data, out);
 }
 
 static void badm_i_affine_backward(badm_tape *t, badm_tensor *y)
 {
-    const float *x = badm_data(t, y->in[0]), *w = badm_data(t, y->in[1]), *dy = badm_grad(t, y);
-    float *dx = badm_grad(t, y->in[0]), *dw = badm_grad(t, y->in[1]), *db = y->inputs > 2 ? badm_grad(t, y->in[2]) : NULL;
-    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out, i, j;
-    if (dw) badm_i_multiply(t, out, in, rows, dy, 1, out, x, in, 1, dw, in);
-    if (dx) badm_i_multiply(t, rows, in, out, dy, out, 1, w, in, 1, dx, in);
-    if (db) for (i = 0; i < rows; i++) for (j = 0; j < out; j++) db[j] += dy[i * out + j];
+    const float *x = y->in[0]->data, *w = y->in[1]->data, *dy = y->grad;
+    int dx_fresh, dw_fresh, db_fresh = 0;
+    float *dx = badm_i_grad_start(t, y->in[0], &dx_fresh), *dw = badm_i_grad_start(t, y->in[1], &dw_fresh);
+    float *db = y->inputs > 2 ? badm_i_grad_start(t, y->in[2], &db_fresh) : NULL;
+    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out, i;
+    if (dw) badm_i_multiply(t, out, in, rows, dy, 1, out, x, in, 1, dw_fresh ? NULL : dw, in, dw, in);
+    if (dx) badm_i_multiply(t, rows, in, out, dy, out, 1, w, in, 1, dx_fresh ? NULL : dx, in, dx, in);
+    if (!db) return;
+    if (db_fresh) memset(db, 0, out * sizeof(float));
+    for (i = 0; i < rows; i++) badm_i_add(t->level, out, dy + i * out, db);
 }
 
 BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias)
@@ -3172,7 +3448,7 @@ static void badm_i_softmax_backward(badm_tape *t, badm_tensor *y)
     size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
     if (!dx) return;
     for (; rows > 0; rows--, p += n, dy += n, dx += n) {
-        float inner = badm_i_dot(p, dy, n);
+        float inner = badm_i_dot(t->level, p, dy, n);
         for (i = 0; i < n; i++) dx[i] += p[i] * (dy[i] - inner);
     }
 }
@@ -3204,7 +3480,7 @@ static void badm_i_log_softmax_backward(badm_tape *t, badm_tensor *y)
     for (; rows > 0; rows--, logp += n, dy += n, dx += n) {
         badm_i_sum s = { 0, 0 };
         float sum;
-        badm_i_sum_dot(&s, dy, NULL, n);
+        badm_i_sum_dot(t->level, &s, dy, NULL, n);
         sum = badm_i_sum_value(&s);
         for (i = 0; i < n; i++) dx[i] += dy[i] - badm_expf(logp[i]) * sum;
     }
@@ -3309,7 +3585,7 @@ static void badm_i_mse_forward(badm_tape *t, badm_tensor *y)
         float d[BADM_I_LANES];
         size_t part = n - i < BADM_I_LANES ? n - i : BADM_I_LANES;
         for (j = 0; j < part; j++) d[j] = x[i + j] - z[i + j];
-        badm_i_sum_dot(&sum, d, d, part);
+        badm_i_sum_dot(t->level, &sum, d, d, part);
     }
     badm_data(t, y)[0] = badm_i_sum_value(&sum) / (float)n;
 }
@@ -3364,7 +3640,7 @@ BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, ba
 static void badm_i_sum_forward(badm_tape *t, badm_tensor *y)
 {
     badm_i_sum s = { 0, 0 };
-    badm_i_sum_dot(&s, badm_data(t, y->in[0]), NULL, badm_size(y->in[0]));
+    badm_i_sum_dot(t->level, &s, badm_data(t, y->in[0]), NULL, badm_size(y->in[0]));
     badm_data(t, y)[0] = badm_i_sum_value(&s);
 }
 
@@ -3907,6 +4183,7 @@ typedef struct badm_i_worker {
     badm_tape tape;
     float *gradient, *local;        /* NULL where the form needs none */
     uint32_t *index;                /* a piece's samples, evaluating */
+    uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
     badm_error error;               /* of the lowest slot that failed here */
     uint32_t error_slot, number;
     badm_trainer *trainer;
@@ -3957,6 +4234,7 @@ struct badm_trainer {
     const badm_method *method;
     size_t n;                       /* floats of a gradient vector */
     uint32_t layout, slots, workers, piece;
+    int level;                      /* of the loops */
     size_t tape_bytes, bytes, range_count, vector_count;
     uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
     badm_i_worker *worker;
@@ -4189,6 +4467,19 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
     return y;
 }
 
+/* Zeros where nothing was written: parameters the loss did not use, and the gaps that alignment leaves. */
+static void badm_i_fill_gaps(const badm_trainer *tr, const uint8_t *written, float *grads)
+{
+    size_t i, n;
+    for (i = 0; i < tr->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(tr->model, i);
+        if (r->gradient == BADM_I_NONE) continue;
+        n = badm_i_shape_size(&r->shape);
+        if (!written[i]) memset(grads + r->gradient, 0, n * sizeof(float));
+        memset(grads + r->gradient + n, 0, (badm_i_round_up(n, BADM_I_PAD) - n) * sizeof(float));
+    }
+}
+
 /* The mean gradient of a slot's samples of local step k at `local` weights (NULL: the model's) into grads; fills *s on k = 0. */
 static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint32_t number, uint32_t k, const float *local,
                                         float *grads)
@@ -4200,7 +4491,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_error e;
     size_t i;
     float each;
-    memset(grads, 0, tr->n * sizeof(float));
+    memset(w->written, 0, tr->model->count);
     for (piece = 0; piece < pieces; piece++) {
         badm_batch b;
         badm_tensor *y;
@@ -4211,6 +4502,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         badm_tape_reset(t);
         badm_tape_mode(t, 1, tr->d.seed);
         badm_tape_watch(t, tr->model, grads);
+        t->written = w->written;
         t->local = local;
         t->step = tr->step;
         t->slot = number | (k << 16);
@@ -4230,14 +4522,15 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         hits_of += t->hits_of;
         done += b.count;
     }
+    badm_i_fill_gaps(tr, w->written, grads);
     each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
     if (pieces > 1) for (i = 0; i < tr->n; i++) grads[i] *= each;
-    if (!badm_i_all_finite(grads, tr->n)) {
+    if (!badm_i_all_finite(tr->level, grads, tr->n)) {
         badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"),
                      NULL, number, 0);
         for (i = 0; i < tr->range_count; i++) {
             const badm_i_range *r = &tr->range[i];
-            if (badm_i_all_finite(grads + r->param->gradient + r->start, r->n)) continue;
+            if (badm_i_all_finite(tr->level, grads + r->param->gradient + r->start, r->n)) continue;
             badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"),
                          BADM_I_TEXT("the gradient of \"%n\" in sub-batch %0 is not finite"), r->param->name, number, 0);
             break;
@@ -4319,8 +4612,8 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
     float moved[BADM_I_RUN];
     size_t i;
     if (run->sums) {
-        run->sums->against += badm_i_dot(run->g, m, run->n);
-        run->sums->momentum += badm_i_dot(m, m, run->n);
+        run->sums->against += badm_i_dot(tr->level, run->g, m, run->n);
+        run->sums->momentum += badm_i_dot(tr->level, m, m, run->n);
     }
     for (i = 0; i < run->n; i++) {
         float g = run->g[i], before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g), u = 2.0f * after - before, q = 1.0f;
@@ -4336,7 +4629,7 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
             run->root[i] = root / f;
         }
     }
-    if (run->sums) run->sums->primal += badm_i_dot(moved, moved, run->n);
+    if (run->sums) run->sums->primal += badm_i_dot(tr->level, moved, moved, run->n);
 }
 
 static const badm_method *badm_i_method_badm(void)
@@ -4427,7 +4720,7 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
             float norm;
             for (j = 0; j < tr->range_count; j++) {
                 const float *g = w->gradient + tr->range[j].param->gradient + tr->range[j].start;
-                badm_i_sum_dot(&square, g, g, tr->range[j].n);
+                badm_i_sum_dot(tr->level, &square, g, g, tr->range[j].n);
             }
             norm = badm_sqrtf(badm_i_sum_value(&square));
             if (norm > tr->d.clip) clip = tr->d.clip / norm;
@@ -4445,7 +4738,7 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
                 for (e = 0; e < n; e++) d[o + e] -= ((g[e] * clip + pi[e]) / q[e] + penalty * d[o + e]) / (rho + penalty);
             }
         }
-        if (!badm_i_all_finite(d, tr->n)) {
+        if (!badm_i_all_finite(tr->level, d, tr->n)) {
             badm_error e;
             badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("local steps of sub-batch %0 diverge"),
                          NULL, s, 0);
@@ -4483,13 +4776,13 @@ static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int
                 norm[e] = d[e] * badm_sqrtf(q[e]);
                 if (commit) pi[e] = next;
             }
-            if (sums && aggregate) sums->primal += alpha * badm_i_dot(norm, norm, n);
+            if (sums && aggregate) sums->primal += alpha * badm_i_dot(tr->level, norm, norm, n);
         }
         if (aggregate) memcpy(tr->total + o, total, n * sizeof(float));
         if (commit && metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
         if (sums && commit) {
-            sums->against += badm_i_dot(tr->mean + o, m, n) * tr->clip_factor;
-            sums->momentum += badm_i_dot(m, m, n);
+            sums->against += badm_i_dot(tr->level, tr->mean + o, m, n) * tr->clip_factor;
+            sums->momentum += badm_i_dot(tr->level, m, m, n);
         }
     }
 }
@@ -4643,18 +4936,27 @@ static size_t badm_i_orthogonal_bytes(const badm_i_kernels *set, size_t rows, si
         + badm_i_round_up(badm_i_gemm_scratch(set, c), BADM_I_ALIGN);
 }
 
-/* c[n,n] = a b: polynomials of one symmetric matrix, so they commute and the product is symmetric too. */
-static void badm_i_square_product(const badm_i_kernels *set, float *scratch, size_t n, const float *a, const float *b, float *c)
+/* What orthogonalising needs at hand. */
+typedef struct badm_i_products { const badm_i_kernels *set; int level; float *scratch; } badm_i_products;
+
+/* c[m,n] = a[m,k] b[k,n] */
+static void badm_i_product_into(const badm_i_products *o, size_t m, size_t n, size_t k, const float *a, const float *b, size_t b_term,
+                                size_t b_col, float *c)
 {
-    badm_i_gemm_symmetric(set, scratch, n, n, a, n, 1, b, n, 1, c);
+    badm_i_gemm(o->set, o->level, o->scratch, m, n, k, a, k, 1, b, b_term, b_col, NULL, 0, c, n);
+}
+
+/* c[n,n] = a b: polynomials of one symmetric matrix, so they commute and the product is symmetric too. */
+static void badm_i_square_product(const badm_i_products *o, size_t n, const float *a, const float *b, float *c)
+{
+    badm_i_gemm_symmetric(o->set, o->level, o->scratch, n, n, a, n, 1, b, n, 1, c);
 }
 
 /* p = a I + b x + c x^2. */
-static void badm_i_quintic(const badm_i_kernels *set, float *scratch, size_t n, const float *x, const float coefficient[3],
-                           float *p)
+static void badm_i_quintic(const badm_i_products *o, size_t n, const float *x, const float coefficient[3], float *p)
 {
     size_t i;
-    badm_i_square_product(set, scratch, n, x, x, p);
+    badm_i_square_product(o, n, x, x, p);
     for (i = 0; i < n * n; i++) p[i] = coefficient[1] * x[i] + coefficient[2] * p[i];
     for (i = 0; i < n; i++) p[i * n + i] += coefficient[0];
 }
@@ -4662,27 +4964,29 @@ static void badm_i_quintic(const badm_i_kernels *set, float *scratch, size_t n, 
 /* u is replaced. `space` holds badm_i_orthogonal_bytes less one rows*cols.
    gram3: on A = u u^T/(1.01 |u u^T|_F), three times P = aI + bA + cA^2, Y := P Y, A := P A P; the result is Y u/sqrt(1.01 |u
    u^T|_F). five: Newton-Schulz (Jordan et al. 2024) x := a x + (b A + c A^2) x with A = x x^T. */
-static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz how, size_t rows, size_t cols, float *u,
+static void badm_i_orthogonalise(const badm_i_kernels *set, int level, badm_newton_schulz how, size_t rows, size_t cols, float *u,
                                  float *space)
 {
     static const float gram3[3][3] = { { 8.0934f, -23.6204f, 17.4462f }, { 3.6366f, -2.7219f, 0.5365f }, { 2.6613f, -1.9772f, 0.4526f } };
     static const float five[3] = { 3.4445f, -4.7750f, 2.0315f };
     size_t turned = rows > cols, r = turned ? cols : rows, c = turned ? rows : cols, n = rows * cols, i;
     size_t row = turned ? 1 : cols, col = turned ? cols : 1, square = badm_i_round_up(r * r, BADM_I_PAD);
-    float *out = space, *a = out + badm_i_round_up(n,
-                                                   BADM_I_PAD), *p = a + square, *y = p + square, *w = y + square, *scratch = w + square;
+    float *out = space, *a = out + badm_i_round_up(n, BADM_I_PAD), *p = a + square, *y = p + square, *w = y + square;
     float scale, largest = 0, *swap;
+    badm_i_products o;
     int step;
+    o.set = set;
+    o.level = level;
+    o.scratch = w + square;
     if (how == BADM_NS_FIVE) {
-        scale = badm_sqrtf(badm_i_dot(u, u, n));
+        scale = badm_sqrtf(badm_i_dot(level, u, u, n));
         if (!(scale > 0)) return;                   /* u is zero */
         for (i = 0; i < n; i++) u[i] /= scale;
         for (step = 0; step < 5; step++) {
-            badm_i_gemm_symmetric(set, scratch, r, c, u, row, col, u, col, row, a);
-            badm_i_quintic(set, scratch, r, a, five, p);
-            memset(out, 0, n * sizeof(float));
-            if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, p, r, 1, out, r);          /* (P x)^T = x^T P, P symmetric */
-            else badm_i_gemm(set, scratch, r, c, r, p, r, 1, u, c, 1, out, c);
+            badm_i_gemm_symmetric(set, level, o.scratch, r, c, u, row, col, u, col, row, a);
+            badm_i_quintic(&o, r, a, five, p);
+            if (turned) badm_i_product_into(&o, c, r, r, u, p, r, 1, out);          /* (P x)^T = x^T P, P symmetric */
+            else badm_i_product_into(&o, r, c, r, p, u, c, 1, out);
             memcpy(u, out, n * sizeof(float));
         }
         return;
@@ -4690,26 +4994,24 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, badm_newton_schulz h
     for (i = 0; i < n; i++) if (badm_i_abs(u[i]) > largest) largest = badm_i_abs(u[i]);
     if (!(largest > 0)) return;
     for (i = 0; i < n; i++) u[i] /= largest;            /* the sum of fourth powers below must neither vanish nor overflow */
-    badm_i_gemm_symmetric(set, scratch, r, c, u, row, col, u, col, row, a);
-    scale = 1.01f * badm_sqrtf(badm_i_dot(a, a, r * r));
+    badm_i_gemm_symmetric(set, level, o.scratch, r, c, u, row, col, u, col, row, a);
+    scale = 1.01f * badm_sqrtf(badm_i_dot(level, a, a, r * r));
     for (i = 0; i < r * r; i++) a[i] /= scale;
     for (step = 0; step < 3; step++) {
-        badm_i_quintic(set, scratch, r, a, gram3[step], p);
+        badm_i_quintic(&o, r, a, gram3[step], p);
         if (step == 0) memcpy(y, p, r * r * sizeof(float));
         else {
             /* all of P Y: were one half mirrored, the rounding of Y's largest directions, where u nearly vanishes, would reach the
                others */
-            memset(w, 0, r * r * sizeof(float));
-            badm_i_gemm(set, scratch, r, r, r, p, r, 1, y, r, 1, w, r);
+            badm_i_product_into(&o, r, r, r, p, y, r, 1, w);
             swap = y; y = w; w = swap;
         }
         if (step == 2) break;
-        badm_i_square_product(set, scratch, r, p, a, w);
-        badm_i_square_product(set, scratch, r, w, p, a);
+        badm_i_square_product(&o, r, p, a, w);
+        badm_i_square_product(&o, r, w, p, a);
     }
-    memset(out, 0, n * sizeof(float));
-    if (turned) badm_i_gemm(set, scratch, c, r, r, u, r, 1, y, 1, r, out, r);
-    else badm_i_gemm(set, scratch, r, c, r, y, r, 1, u, c, 1, out, c);
+    if (turned) badm_i_product_into(&o, c, r, r, u, y, 1, r, out);
+    else badm_i_product_into(&o, r, c, r, y, u, c, 1, out);
     scale = 1.0f / badm_sqrtf(scale);
     for (i = 0; i < n; i++) u[i] = out[i] * scale;
 }
@@ -4756,30 +5058,30 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
         }
         if (orthogonal) continue;
         if (sums) {
-            sums->weights += badm_i_dot(w + i, w + i, run.n);
+            sums->weights += badm_i_dot(tr->level, w + i, w + i, run.n);
             for (e = 0; e < run.n; e++) g[e] = badm_i_change(w[i + e], d[e], keep, shrink);
-            sums->step += badm_i_dot(g, g, run.n);
+            sums->step += badm_i_dot(tr->level, g, g, run.n);
             if (tr->method->id == 0) {
                 for (e = 0; e < run.n; e++) g[e] *= root[e];
-                sums->step_metric += badm_i_dot(g, g, run.n);
+                sums->step_metric += badm_i_dot(tr->level, g, g, run.n);
             }
         }
         for (e = 0; e < run.n; e++) w[i + e] = (w[i + e] * keep + d[e]) * shrink;
     }
     if (!orthogonal) return;
     if (p->shape.dim[0] > p->shape.dim[1]) scale = badm_sqrtf((float)p->shape.dim[0] / (float)p->shape.dim[1]);
-    badm_i_orthogonalise(tr->worker[worker].tape.kernels, tr->d.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
+    badm_i_orthogonalise(tr->worker[worker].tape.kernels, tr->level, tr->d.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
                          direction + badm_i_round_up(r->n, BADM_I_PAD));
     scale *= length;
     for (i = 0; i < r->n; i++) direction[i] *= scale;
-    if (sums) sums->weights += badm_i_dot(w, w, r->n);
+    if (sums) sums->weights += badm_i_dot(tr->level, w, w, r->n);
     for (i = 0; i < r->n; i++) {
         float before = w[i];
         w[i] = (before * keep + direction[i]) * shrink;
         direction[i] = badm_i_change(before, direction[i], keep, shrink);
     }
     if (sums) {
-        float norm = badm_i_dot(direction, direction, r->n);
+        float norm = badm_i_dot(tr->level, direction, direction, r->n);
         sums->step += norm;
         sums->step_metric += norm / (p->scale * p->scale);
     }
@@ -4797,7 +5099,7 @@ static float badm_i_metric_square(const badm_trainer *tr, const badm_i_range *r,
     float f = r->param->scale, correction = badm_i_one_less_power(tr->d.beta2, tr->step);
     badm_i_sum sum = { 0, 0 };
     size_t i, e, n;
-    if (metric != BADM_DIAGONAL) badm_i_sum_dot(&sum, g, g, r->n);
+    if (metric != BADM_DIAGONAL) badm_i_sum_dot(tr->level, &sum, g, g, r->n);
     else if (tr->step > 0) {
         size_t v_at = tr->d.form == BADM_PER_SLOT ? 0 : 1;
         const float *v = tr->vector[v_at] + r->param->gradient + r->start;
@@ -4805,7 +5107,7 @@ static float badm_i_metric_square(const badm_trainer *tr, const badm_i_range *r,
             float scaled[BADM_I_RUN];
             n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
             for (e = 0; e < n; e++) scaled[e] = g[i + e] / (badm_sqrtf(v[i + e] / correction) + tr->d.eps);
-            badm_i_sum_dot(&sum, scaled, g + i, n);
+            badm_i_sum_dot(tr->level, &sum, scaled, g + i, n);
         }
     }
     return f * f * badm_i_sum_value(&sum);
@@ -5140,6 +5442,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     tr->memory = d->memory;
     tr->method = d->method ? d->method : badm_i_method_badm();
     tr->layout = d->model->layout;
+    tr->level = badm_i_simd_level();
     tr->n = d->model->trainable;
     tr->slots = d->sub_batches;
 #ifdef BADM_I_SERIAL
@@ -5206,7 +5509,8 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     for (i = 0; i < tr->workers; i++) {
         float *g = !own || local ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
         uint32_t *index = (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index);
-        if (c->base) { workers[i].gradient = g; workers[i].local = w; workers[i].index = index; }
+        uint8_t *written = (uint8_t *)badm_i_carve(c, tr->model->count, 1);
+        if (c->base) { workers[i].gradient = g; workers[i].local = w; workers[i].index = index; workers[i].written = written; }
     }
 }
 
@@ -5316,7 +5620,7 @@ BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *byte
     return r;
 }
 
-static void badm_i_log(const badm_trainer *tr, const badm_error *e)
+static void badm_i_log_error(const badm_trainer *tr, const badm_error *e)
 {
     char text[BADM_I_SENTENCE];
     if (!tr->d.log) return;
@@ -5388,7 +5692,7 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
     }
     if (r && d && d->filled == BADM_I_FILLED && d->model) {
         badm_i_model_report(d->model, &e);
-        if (d->log) { badm_i_derive(&plan, d); badm_i_log(&plan, &e); }
+        if (d->log) { badm_i_derive(&plan, d); badm_i_log_error(&plan, &e); }
     }
     return r;
 }
@@ -5396,7 +5700,7 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
 static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
 {
     tr->error = *e;
-    if (e->code) badm_i_log(tr, e);
+    if (e->code) badm_i_log_error(tr, e);
     return e->code;
 }
 
@@ -5460,7 +5764,7 @@ static void badm_i_norms(badm_trainer *tr, uint32_t job)
     const badm_i_range *r = &tr->range[job];
     const float *g = tr->mean + r->param->gradient + r->start;
     memset(&tr->partial[job], 0, sizeof tr->partial[job]);
-    tr->partial[job].gradient = badm_i_dot(g, g, r->n);
+    tr->partial[job].gradient = badm_i_dot(tr->level, g, g, r->n);
     if (badm_i_wants_spread(tr)) tr->partial[job].gradient_metric = badm_i_metric_square(tr, r, g);
 }
 
