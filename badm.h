@@ -1360,7 +1360,7 @@ BADM_I_INLINE float badm_i_log(float x)
     y = f + y + e * 0.693359375f;
     y = badm_i_choose(x < 0, BADM_I_NAN, y);
     y = badm_i_choose(x == 0, -BADM_I_INFINITY, y);
-    return badm_i_choose(x != x || badm_i_bits(x) == 0x7F800000u, x, y);
+    return badm_i_choose((x != x) | (badm_i_bits(x) == 0x7F800000u), x, y);
 }
 
 BADM_API float badm_logf(float x) { return badm_i_log(x); }
@@ -1368,7 +1368,7 @@ BADM_API float badm_logf(float x) { return badm_i_log(x); }
 BADM_I_INLINE float badm_i_log1p(float x)
 {
     float u = 1.0f + x, y = badm_i_log(u);
-    y = badm_i_choose(u > 0.0f && badm_i_is_finite(x), y + (x - (u - 1.0f)) / u, y);      /* what rounding 1+x lost, to first order */
+    y = badm_i_choose((u > 0.0f) & badm_i_is_finite(x), y + (x - (u - 1.0f)) / u, y);      /* what rounding 1+x lost, to first order */
     return badm_i_choose(u == 1.0f, x, y);
 }
 
@@ -1388,7 +1388,7 @@ BADM_I_INLINE float badm_i_tanh(float x)
     far = 1.0f - 2.0f / (badm_i_exp(2.0f * a) + 1.0f);
     far = badm_i_with_sign_of(badm_i_choose(a > 10.0f, 1.0f, far), x);
     far = badm_i_choose(a < 0.625f, near, far);
-    return badm_i_choose(x != x || a < 2e-4f, x, far);  /* x^3/3 is below half a unit in the last place */
+    return badm_i_choose((x != x) | (a < 2e-4f), x, far);  /* x^3/3 is below half a unit in the last place */
 }
 
 BADM_API float badm_tanhf(float x) { return badm_i_tanh(x); }
@@ -1751,6 +1751,19 @@ static int badm_i_all_finite(int level, const float *x, size_t n)
 
 /* ---- small loops that several sections need ---- */
 
+/* lane[i % 16] += x[i]*y[i]: sums over several arrays, each beginning at lane 0 again. */
+BADM_I_INLINE void badm_i_add_to_lanes_body(size_t n, const float *x, const float *y, float *lane)
+{
+    float sum[BADM_I_LANES];
+    size_t i, j;
+    for (j = 0; j < BADM_I_LANES; j++) sum[j] = lane[j];
+    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+        for (j = 0; j < BADM_I_LANES; j++) sum[j] += x[i + j] * y[i + j];
+    for (j = 0; j < BADM_I_LANES; j++) lane[j] = sum[j];
+    for (j = 0; i < n; i++, j++) lane[j] += x[i] * y[i];
+}
+BADM_I_LOOP(badm_i_add_to_lanes, (n, x, y, lane), size_t n, const float *x, const float *y, float *lane)
+
 BADM_I_INLINE void badm_i_add_scaled_body(size_t n, float a, const float *x, float *y)
 {
     size_t i;
@@ -2104,7 +2117,7 @@ struct badm_model {
     float *slab;
     size_t used, capacity;          /* floats */
     size_t trainable;               /* floats of a gradient vector */
-    uint32_t layout;
+    uint32_t layout, settings;      /* settings: counts changes of the groups' factors */
     const float *map;
     size_t map_values, map_used;
     badm_error error, last;         /* the one that sticks; the one of the last call */
@@ -2415,6 +2428,7 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
         badm_i_fpu before = badm_i_fpu_enter();
         r->offset = m->used - badm_i_round_up(n, BADM_I_PAD);
         badm_i_fill(m->slab + r->offset, n, &s, &init, m->seed, p.index);
+        memset(m->slab + r->offset + n, 0, (m->used - r->offset - n) * sizeof(float));
         badm_i_fpu_set(before);
     }
     badm_i_layout(m);
@@ -2498,6 +2512,7 @@ static int badm_i_unmap(badm_model *m, badm_i_record *r)
     }
     r->offset = m->used - room;
     memcpy(m->slab + r->offset, r->mapped, n * sizeof(float));
+    memset(m->slab + r->offset + n, 0, (room - n) * sizeof(float));
     r->mapped = NULL;
     return 1;
 }
@@ -2521,7 +2536,8 @@ static size_t badm_i_set(badm_model *m, const char *prefix, int what, float valu
     }
     if (!matched) badm_i_model_fail(m, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("no parameter's name begins with \"%n\""), prefix,
                                     0, 0);
-    if (matched && what == BADM_I_SET_FROZEN) badm_i_layout(m);
+    if (matched && (what == BADM_I_SET_FROZEN || what == BADM_I_SET_METRIC)) badm_i_layout(m);
+    if (matched) m->settings++;
     return matched;
 }
 
@@ -3098,7 +3114,7 @@ BADM_I_INLINE float badm_i_silu_slope(float x) { float s = badm_i_sigmoid(x); re
 
 #define BADM_I_ELEMENTWISE(NAME, Y, DX) BADM_I_VALUES(NAME, Y) BADM_I_ELEMENTWISE_OP(NAME, DX)
 
-BADM_I_ELEMENTWISE(relu, x < 0 ? 0.0f : x, x > 0 ? 1.0f : 0.0f)
+BADM_I_ELEMENTWISE(relu, x < 0 ? 0.0f : x, badm_i_choose(x > 0, 1.0f, 0.0f))
 BADM_I_ELEMENTWISE(tanh, badm_i_tanh(x), 1.0f - y * y)
 BADM_I_ELEMENTWISE(sigmoid, badm_i_sigmoid(x), y * (1.0f - y))
 BADM_I_ELEMENTWISE(gelu, badm_i_times_or_zero(x, badm_i_normal_cdf(x)), badm_i_gelu_slope(x))
@@ -3141,7 +3157,7 @@ BADM_I_ELEMENTWISE_OP(sqrt, 0.5f / y)
         return badm_i_unary(t, &op, x, &c, sizeof c);                                           \
     }
 
-BADM_I_ELEMENTWISE_WITH(leaky_relu, x < 0 ? c * x : x, x > 0 ? 1.0f : c)
+BADM_I_ELEMENTWISE_WITH(leaky_relu, badm_i_choose(x < 0, c * x, x), badm_i_choose(x > 0, 1.0f, c))
 BADM_I_ELEMENTWISE_WITH(scale, c * x, c)
 BADM_I_ELEMENTWISE_WITH(shift, x + c, 1.0f)
 
@@ -4157,27 +4173,40 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
    order, so turns cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
    ===================================================================================================================== */
 
-#define BADM_I_RUN 32               /* elements a method handles at a time, on the stack */
-#define BADM_I_RANGE 16384          /* elements of a job over parameters; a multiple of BADM_I_BLOCK */
+#if UINTPTR_MAX > 0xFFFFFFFFu
+#define BADM_I_RUN 256              /* elements a method handles at a time, on the stack; a multiple of BADM_I_LANES */
+#else
+#define BADM_I_RUN 32
+#endif
+#define BADM_I_RANGE 16384          /* elements of a job over parameters, at most; a multiple of BADM_I_RUN */
 
 /* A piece of one parameter. */
-typedef struct badm_i_range { badm_i_record *param; size_t start, n; } badm_i_range;
+typedef struct badm_i_range { const badm_i_record *param; size_t start, n; } badm_i_range;
 
-/* What a range adds to the monitors. Norms are of what the names say; q is the metric, f the group's step scale. */
-typedef struct badm_i_partial {
-    float gradient;                 /* |G|^2 */
-    float gradient_metric;          /* f^2 |G|^2 in the inverse metric of the step before */
-    float step;                     /* |w'-w|^2 */
-    float step_metric;              /* |w'-w|_Q^2/f^2 */
-    float primal;                   /* collapsed: f^2 |m'-m|^2 in Q^-1; per slot: sum alpha_s |w_s-w|_Q^2 */
-    float against;                  /* G.m */
-    float momentum;                 /* |m|^2 */
-    float weights;                  /* |w|^2 */
-} badm_i_partial;
-#define BADM_I_PARTIALS (sizeof(badm_i_partial) / sizeof(float))
+/* Consecutive ranges with equal metric and step scale, for one job. */
+typedef struct badm_i_group { uint32_t first, count; } badm_i_group;
 
-/* What one slot found. `square`: f^2 |g_s|^2 in the inverse metric of the step before. */
-typedef struct badm_i_slot { float loss, square, alpha; uint32_t first, samples, count, hits, hits_of; badm_result result; } badm_i_slot;
+/* What a group adds to the monitors: squares of the norms that the names say. q is the metric, f the step scale. */
+enum {
+    BADM_I_GRADIENT,                /* |G|^2 */
+    BADM_I_GRADIENT_METRIC,         /* f^2 |G|^2 in the inverse metric of the step before */
+    BADM_I_STEP,                    /* |w'-w|^2 */
+    BADM_I_STEP_METRIC,             /* |w'-w|_Q^2/f^2 */
+    BADM_I_PRIMAL,                  /* collapsed: f^2 |m'-m|^2 in Q^-1; per slot: sum alpha_s |w_s-w|_Q^2 */
+    BADM_I_AGAINST,                 /* G.m */
+    BADM_I_MOMENTUM,                /* |m|^2 */
+    BADM_I_WEIGHTS,                 /* |w|^2 */
+    BADM_I_SUMS
+};
+typedef struct badm_i_partial { float sum[BADM_I_SUMS]; } badm_i_partial;
+typedef float badm_i_lanes[BADM_I_SUMS][BADM_I_LANES];
+
+/* What one slot found. norm: |g_s|^2; square: f^2 |g_s|^2 in the inverse metric of the step before. */
+typedef struct badm_i_slot {
+    float loss, norm, square, alpha;
+    uint32_t first, samples, count, hits, hits_of;
+    badm_result result;
+} badm_i_slot;
 
 typedef struct badm_i_worker {
     badm_tape tape;
@@ -4234,13 +4263,15 @@ struct badm_trainer {
     const badm_method *method;
     size_t n;                       /* floats of a gradient vector */
     uint32_t layout, slots, workers, piece;
-    int level;                      /* of the loops */
+    int level, has_moments;         /* level: of the loops */
     size_t tape_bytes, bytes, range_count, vector_count;
+    uint32_t group_count, settings;
     uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
     badm_i_worker *worker;
     badm_i_slot *slot;
     badm_i_range *range;
-    badm_i_partial *partial;
+    badm_i_group *group;
+    badm_i_partial *partial;        /* of each group */
     float **vector;                 /* the method's state, each of n floats */
     float **gradient;               /* a slot's own buffer, where slots have one */
     float *mean, *mean_square;
@@ -4251,8 +4282,9 @@ struct badm_trainer {
     /* the step in progress */
     const uint32_t *batch;
     uint32_t count, active, local_step;
+    int mean_ready;                 /* tr->mean is the mean gradient; otherwise what it is made of */
     badm_rates rates;
-    float beta, clip_factor, correction1, correction2, mu, mu_next, share;
+    float beta, clip_factor, correction1, correction2, correction2_before, mu, mu_next, share;
     float spread;                   /* collapsed: sum alpha_s of the slots' `square`, over all machines */
     /* state that a checkpoint carries */
     uint64_t step;
@@ -4269,12 +4301,11 @@ struct badm_trainer {
 /* A run of up to BADM_I_RUN elements of a range: w and g there, o their place in gradient-shaped vectors, d the step to add. */
 typedef struct badm_i_run {
     const badm_i_record *param;
-    const float *w, *g;
+    const float *w, *g, *square;    /* square: what feeds a second moment */
     size_t o, n;
-    float *d;
-    float *root;                    /* BADM: sqrt(q)/f of each element, for the dual residual; NULL without monitors */
+    float *d, *q;                   /* q: BADM's diagonal metric of each element, written with d */
     badm_metric metric;
-    badm_i_partial *sums;
+    float (*lanes)[BADM_I_LANES];   /* NULL: nobody watches */
 } badm_i_run;
 
 /* `delta` fills run->d and moves the method's state; for an orthogonal tensor d is the direction, which the caller orthogonalises.
@@ -4467,6 +4498,32 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
     return y;
 }
 
+/* One slot on a machine alone is its own mean. */
+static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !tr->d.allreduce; }
+
+/* Elements of a range with the zeros that fill its place: loops then have no tails. */
+static size_t badm_i_range_size(const badm_i_range *r) { return badm_i_round_up(r->n, BADM_I_PAD); }
+
+/* |g|^2, group by group; not finite if an element is not. keep: as the mean gradient's. */
+static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep)
+{
+    badm_i_sum sum = { 0, 0 };
+    uint32_t i, j;
+    for (i = 0; i < tr->group_count; i++) {
+        const badm_i_group *group = &tr->group[i];
+        float lane[BADM_I_LANES] = { 0 }, norm;
+        for (j = group->first; j < group->first + group->count; j++) {
+            const badm_i_range *r = &tr->range[j];
+            const float *from = g + r->param->gradient + r->start;
+            badm_i_add_to_lanes(tr->level, badm_i_range_size(r), from, from, lane);
+        }
+        norm = badm_i_fold_lanes(lane);
+        if (keep) tr->partial[i].sum[BADM_I_GRADIENT] = norm;
+        badm_i_sum_add(&sum, norm);
+    }
+    return badm_i_sum_value(&sum);
+}
+
 /* Zeros where nothing was written: parameters the loss did not use, and the gaps that alignment leaves. */
 static void badm_i_fill_gaps(const badm_trainer *tr, const uint8_t *written, float *grads)
 {
@@ -4490,7 +4547,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_i_sum loss = { 0, 0 };
     badm_error e;
     size_t i;
-    float each;
+    float each, norm;
     memset(w->written, 0, tr->model->count);
     for (piece = 0; piece < pieces; piece++) {
         badm_batch b;
@@ -4524,8 +4581,9 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     }
     badm_i_fill_gaps(tr, w->written, grads);
     each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
-    if (pieces > 1) for (i = 0; i < tr->n; i++) grads[i] *= each;
-    if (!badm_i_all_finite(tr->level, grads, tr->n)) {
+    if (pieces > 1) badm_i_set_scaled(tr->level, tr->n, each, grads, grads);
+    norm = badm_i_norm_square(tr, grads, k == 0 && badm_i_is_alone(tr));
+    if (!badm_i_is_finite(norm) && !badm_i_all_finite(tr->level, grads, tr->n)) {
         badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"),
                      NULL, number, 0);
         for (i = 0; i < tr->range_count; i++) {
@@ -4539,6 +4597,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     }
     if (k == 0) {
         s->loss = badm_i_sum_value(&loss) * each;
+        s->norm = norm;
         s->count = counted;
         s->hits = hits;
         s->hits_of = hits_of;
@@ -4587,49 +4646,128 @@ static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
 
 /* Averages that decay for want of gradients would end as subnormal numbers, which many processors handle a hundred times slower
    and which never reach 0. What is below 4e-38 becomes 0; above 1e-23 nothing changes. */
-static float badm_i_settle(float x) { return (x + 1e-30f) - 1e-30f; }
+BADM_I_INLINE float badm_i_settle(float x) { return (x + 1e-30f) - 1e-30f; }
 
-static float badm_i_next_moment(const badm_trainer *tr, float v, float square)
+/* eps; where it is 0, 0/0 shall be 0. */
+static float badm_i_eps(const badm_trainer *tr) { return tr->d.eps > 0 ? tr->d.eps : 1.17549435e-38f; }
+
+/* v := beta2 v + (1-beta2) square, and q = sqrt(v/correction)+eps. */
+BADM_I_INLINE void badm_i_moment_loop_body(size_t n, float beta2, float correction, const float *square, float *v, float *q)
 {
-    return badm_i_settle(tr->d.beta2 * v + (1.0f - tr->d.beta2) * square);
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float next = badm_i_settle(beta2 * v[i] + (1.0f - beta2) * square[i]);
+        v[i] = next;
+        q[i] = next / correction;
+    }
+}
+BADM_I_LOOP(badm_i_moment_loop, (n, beta2, correction, square, v, q), size_t n, float beta2, float correction, const float *square,
+            float *v, float *q)
+
+BADM_I_INLINE void badm_i_shift_loop_body(size_t n, float c, float *x)
+{
+    size_t i;
+    for (i = 0; i < n; i++) x[i] += c;
+}
+BADM_I_LOOP(badm_i_shift_loop, (n, c, x), size_t n, float c, float *x)
+
+/* v_to may be v: the moved moments of a run, and their metric. */
+static void badm_i_moments(const badm_trainer *tr, size_t n, float correction, const float *square, float *v, float *q)
+{
+    badm_i_moment_loop(tr->level, n, tr->d.beta2, correction, square, v, q);
+    badm_i_sqrt_each(tr->level, n, q, q);
+    badm_i_shift_loop(tr->level, n, badm_i_eps(tr), q);
 }
 
-/* sqrt(v^)+eps of the diagonal metric. */
-static float badm_i_metric_of(const badm_trainer *tr, float v) { return badm_sqrtf(v / tr->correction2) + tr->d.eps; }
-
-/* The square that feeds v: of the mean gradient, or the mean over slots. */
-static float badm_i_square(const badm_trainer *tr, size_t o, float g)
+BADM_I_INLINE void badm_i_squares_body(size_t n, const float *x, float *to)
 {
-    return tr->mean_square ? tr->mean_square[o] * (tr->clip_factor * tr->clip_factor) : g * g;
+    size_t i;
+    for (i = 0; i < n; i++) to[i] = x[i] * x[i];
+}
+BADM_I_LOOP(badm_i_squares, (n, x, to), size_t n, const float *x, float *to)
+
+BADM_I_INLINE void badm_i_divide_each_body(size_t n, const float *x, const float *y, float *to)
+{
+    size_t i;
+    for (i = 0; i < n; i++) to[i] = x[i] / y[i];
+}
+BADM_I_LOOP(badm_i_divide_each, (n, x, y, to), size_t n, const float *x, const float *y, float *to)
+
+/* g of a run in the inverse metric of the step before; 0 while it has seen nothing. */
+static void badm_i_in_metric(const badm_trainer *tr, const badm_i_range *r, size_t at, size_t n, const float *g, float *to)
+{
+    const float *v = tr->vector[tr->d.form == BADM_PER_SLOT ? 0 : 1] + r->param->gradient + r->start + at;
+    size_t i;
+    if (tr->step == 0) { memset(to, 0, n * sizeof(float)); return; }
+    for (i = 0; i < n; i++) to[i] = v[i] / tr->correction2_before;
+    badm_i_sqrt_each(tr->level, n, to, to);
+    badm_i_shift_loop(tr->level, n, badm_i_eps(tr), to);
+    badm_i_divide_each(tr->level, n, g, to, to);
+}
+
+/* ---- the mean gradient ---- */
+
+/* Of n elements from place o on, before clipping: in place where it stands, else put together in `space`: in slot order, each slot
+   times its count, the whole times 1/all. squares: the mean of the squares instead. n is at most BADM_I_RUN. */
+static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, int squares, float *space)
+{
+    float *folded = (squares ? tr->mean_square : tr->mean);
+    uint32_t s;
+    if (tr->mean_ready || (badm_i_is_alone(tr) && !tr->gradient[0])) return folded + o;
+    if (badm_i_is_alone(tr)) {
+        if (!squares) return tr->gradient[0] + o;
+        badm_i_squares(tr->level, n, tr->gradient[0] + o, space);
+        return space;
+    }
+    if (!tr->gradient[0]) {                     /* added up while the slots ran */
+        badm_i_set_scaled(tr->level, n, tr->share, folded + o, space);
+        return space;
+    }
+    for (s = 0; s < tr->active; s++) {
+        float weight = (float)tr->slot[s].count, square[BADM_I_RUN];
+        const float *g = tr->gradient[s] + o;
+        if (squares) { badm_i_squares(tr->level, n, g, square); g = square; }
+        if (s == 0) badm_i_set_scaled(tr->level, n, weight, g, space);
+        else badm_i_add_scaled(tr->level, n, weight, g, space);
+    }
+    badm_i_set_scaled(tr->level, n, tr->share, space, space);
+    return space;
 }
 
 /* ---- BADM, collapsed: m' = beta m + (1-beta) G, step -Q^-1 (2m'-m)/sigma (see THE METHOD) ---- */
 
+/* d = -(2m'-m) length, moved = m'-m. */
+BADM_I_INLINE void badm_i_badm_loop_body(size_t n, float beta, float length, const float *g, float *m, float *d, float *moved)
+{
+    size_t i;
+    for (i = 0; i < n; i++) {
+        float before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g[i]);
+        m[i] = after;
+        moved[i] = after - before;
+        d[i] = -(2.0f * after - before) * length;
+    }
+}
+BADM_I_LOOP(badm_i_badm_loop, (n, beta, length, g, m, d, moved), size_t n, float beta, float length, const float *g, float *m, float *d,
+            float *moved)
+
 static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
 {
-    float *m = tr->vector[0] + run->o, beta = tr->beta, length = badm_i_step_length(tr, run->param), f = run->param->scale;
-    float *v = run->metric == BADM_DIAGONAL ? tr->vector[1] + run->o : NULL;
+    float *m = tr->vector[0] + run->o, length = run->metric == BADM_ORTHOGONAL ? 1.0f : badm_i_step_length(tr, run->param);
     float moved[BADM_I_RUN];
-    size_t i;
-    if (run->sums) {
-        run->sums->against += badm_i_dot(tr->level, run->g, m, run->n);
-        run->sums->momentum += badm_i_dot(tr->level, m, m, run->n);
+    if (run->lanes) {
+        badm_i_add_to_lanes(tr->level, run->n, run->g, m, run->lanes[BADM_I_AGAINST]);
+        badm_i_add_to_lanes(tr->level, run->n, m, m, run->lanes[BADM_I_MOMENTUM]);
     }
-    for (i = 0; i < run->n; i++) {
-        float g = run->g[i], before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g), u = 2.0f * after - before, q = 1.0f;
-        if (v) {
-            v[i] = badm_i_next_moment(tr, v[i], badm_i_square(tr, run->o + i, g));
-            q = badm_i_metric_of(tr, v[i]);
+    badm_i_badm_loop(tr->level, run->n, tr->beta, length, run->g, m, run->d, moved);
+    if (run->metric == BADM_DIAGONAL) {
+        badm_i_moments(tr, run->n, tr->correction2, run->square, tr->vector[1] + run->o, run->q);
+        badm_i_divide_each(tr->level, run->n, run->d, run->q, run->d);
+        if (run->lanes) {
+            float inverse[BADM_I_RUN];
+            badm_i_divide_each(tr->level, run->n, moved, run->q, inverse);
+            badm_i_add_to_lanes(tr->level, run->n, moved, inverse, run->lanes[BADM_I_PRIMAL]);
         }
-        m[i] = after;
-        run->d[i] = run->metric == BADM_ORTHOGONAL ? -u : -u * length / q;
-        if (run->sums) {
-            float root = v ? badm_sqrtf(q) : 1.0f;
-            moved[i] = (after - before) / root * f;
-            run->root[i] = root / f;
-        }
-    }
-    if (run->sums) run->sums->primal += badm_i_dot(tr->level, moved, moved, run->n);
+    } else if (run->lanes) badm_i_add_to_lanes(tr->level, run->n, moved, moved, run->lanes[BADM_I_PRIMAL]);
 }
 
 static const badm_method *badm_i_method_badm(void)
@@ -4653,12 +4791,13 @@ static float *badm_i_slot_moment(const badm_trainer *tr, uint32_t s) { return tr
 static void badm_i_run_metric(const badm_trainer *tr, badm_metric metric, size_t o, size_t n, float *q, float *v_next)
 {
     size_t i;
-    for (i = 0; i < n; i++) {
-        q[i] = 1.0f;
-        if (metric != BADM_DIAGONAL) continue;
-        v_next[i] = badm_i_next_moment(tr, tr->vector[0][o + i], badm_i_square(tr, o + i, tr->mean[o + i] * tr->clip_factor));
-        q[i] = badm_i_metric_of(tr, v_next[i]);
-    }
+    if (metric == BADM_DIAGONAL) {
+        float space[BADM_I_RUN], clip = tr->clip_factor;
+        const float *mean = badm_i_mean_at(tr, o, n, tr->mean_square != NULL, space);
+        for (i = 0; i < n; i++) space[i] = tr->mean_square ? mean[i] * (clip * clip) : (mean[i] * clip) * (mean[i] * clip);
+        memcpy(v_next, tr->vector[0] + o, n * sizeof(float));
+        badm_i_moments(tr, n, tr->correction2, space, v_next, q);
+    } else for (i = 0; i < n; i++) q[i] = 1.0f;
 }
 
 /* Primal, first local step: d_s = -(g_s + pi_s)/(Q (rho + s_)); SISA: -(g_s + pi_s)/(s_ + rho (sqrt(v_s^)+eps)). */
@@ -4668,33 +4807,35 @@ static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_r
     float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->scale, rho = tr->rates.rho / r->scale;
     const float *g = tr->gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
     size_t i;
-    for (i = 0; i < n; i++) {
-        float pull = g[i] * tr->clip_factor + pi[i];
-        if (tr->d.metric == BADM_SISA) {
-            moment[i] = badm_i_next_moment(tr, badm_i_slot_moment(tr, s)[o + i], pull * pull);
-            d[i] = -pull / (penalty + rho * badm_i_metric_of(tr, moment[i]));
-        } else d[i] = -pull / (q[i] * (rho + penalty));
-    }
+    float pull[BADM_I_RUN], square[BADM_I_RUN], root[BADM_I_RUN];
+    for (i = 0; i < n; i++) pull[i] = g[i] * tr->clip_factor + pi[i];
+    if (tr->d.metric == BADM_SISA) {
+        memcpy(moment, badm_i_slot_moment(tr, s) + o, n * sizeof(float));
+        badm_i_squares(tr->level, n, pull, square);
+        badm_i_moments(tr, n, tr->correction2, square, moment, root);
+        for (i = 0; i < n; i++) d[i] = -pull[i] / (penalty + rho * root[i]);
+    } else for (i = 0; i < n; i++) d[i] = -pull[i] / (q[i] * (rho + penalty));
 }
 
 /* K > 1: the slot's gradient becomes its displacement after the first local step. */
 static void badm_i_job_first_move(badm_trainer *tr, uint32_t worker, uint32_t job)
 {
-    const badm_i_range *r = &tr->range[job];
-    badm_metric metric = badm_i_metric(tr, r->param);
+    const badm_i_group *group = &tr->group[job];
+    const badm_i_range *r = tr->range + group->first, *end = r + group->count;
     size_t i, n;
     uint32_t s;
     (void)worker;
-    for (i = 0; i < r->n; i += n) {
-        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN];
-        size_t o = r->param->gradient + r->start + i;
-        n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
-        badm_i_run_metric(tr, metric, o, n, q, v_next);
-        for (s = 0; s < tr->active; s++) {
-            badm_i_first_move(tr, s, r->param, o, n, q, d, NULL);
-            memcpy(tr->gradient[s] + o, d, n * sizeof(float));
+    for (; r < end; r++)
+        for (i = 0; i < r->n; i += n) {
+            float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN];
+            size_t o = r->param->gradient + r->start + i;
+            n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+            badm_i_run_metric(tr, badm_i_metric(tr, r->param), o, n, q, v_next);
+            for (s = 0; s < tr->active; s++) {
+                badm_i_first_move(tr, s, r->param, o, n, q, d, NULL);
+                memcpy(tr->gradient[s] + o, d, n * sizeof(float));
+            }
         }
-    }
 }
 
 /* K > 1: local steps 2..K of one slot: d_s -= [Q^-1 (grad F_{s,k}(w + d_s) + pi_s) + s_ d_s]/(rho + s_). */
@@ -4716,13 +4857,7 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
         tr->slot[s].result = badm_i_slot_gradient(tr, w, s, k, w->local, w->gradient);
         if (tr->slot[s].result) return;
         if (tr->d.clip > 0) {               /* the mean over slots is not known here: by the slot's own norm */
-            badm_i_sum square = { 0, 0 };
-            float norm;
-            for (j = 0; j < tr->range_count; j++) {
-                const float *g = w->gradient + tr->range[j].param->gradient + tr->range[j].start;
-                badm_i_sum_dot(tr->level, &square, g, g, tr->range[j].n);
-            }
-            norm = badm_sqrtf(badm_i_sum_value(&square));
+            float norm = badm_sqrtf(badm_i_norm_square(tr, w->gradient, 0));
             if (norm > tr->d.clip) clip = tr->d.clip / norm;
         }
         for (j = 0; j < tr->range_count; j++) {
@@ -4750,16 +4885,16 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
 
 /* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into tr->total. On one machine both at once; on
    several first the aggregate of the new duals, for the exchange that may fail, then, without it, the duals. */
-static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int commit)
+static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_partial *sums, int aggregate, int commit)
 {
-    const badm_i_range *r = &tr->range[job];
-    badm_i_partial *sums = tr->d.monitors ? &tr->partial[job] : NULL;
     badm_metric metric = badm_i_metric(tr, r->param);
     float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->param->scale;
+    badm_i_lanes lanes;
     size_t i, e, n;
     uint32_t s;
+    memset(lanes, 0, sizeof lanes);
     for (i = 0; i < r->n; i += n) {
-        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN], norm[BADM_I_RUN];
+        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN];
         size_t o = r->param->gradient + r->start + i;
         n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
         badm_i_run_metric(tr, metric, o, n, q, v_next);
@@ -4773,18 +4908,30 @@ static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int
                 float next = badm_i_settle(pi[e] + penalty * q[e] * d[e]);
                 m[e] -= alpha * pi[e];
                 total[e] += alpha * (d[e] + next / (penalty * q[e]));
-                norm[e] = d[e] * badm_sqrtf(q[e]);
+                moment[e] = alpha * d[e] * q[e];
                 if (commit) pi[e] = next;
             }
-            if (sums && aggregate) sums->primal += alpha * badm_i_dot(tr->level, norm, norm, n);
+            if (sums && aggregate) badm_i_add_to_lanes(tr->level, n, d, moment, lanes[BADM_I_PRIMAL]);
         }
         if (aggregate) memcpy(tr->total + o, total, n * sizeof(float));
         if (commit && metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
         if (sums && commit) {
-            sums->against += badm_i_dot(tr->level, tr->mean + o, m, n) * tr->clip_factor;
-            sums->momentum += badm_i_dot(tr->level, m, m, n);
+            badm_i_add_to_lanes(tr->level, n, tr->mean + o, m, lanes[BADM_I_AGAINST]);
+            badm_i_add_to_lanes(tr->level, n, m, m, lanes[BADM_I_MOMENTUM]);
         }
     }
+    if (!sums) return;
+    sums->sum[BADM_I_PRIMAL] += badm_i_fold_lanes(lanes[BADM_I_PRIMAL]);
+    sums->sum[BADM_I_AGAINST] += badm_i_fold_lanes(lanes[BADM_I_AGAINST]) * tr->clip_factor;
+    sums->sum[BADM_I_MOMENTUM] += badm_i_fold_lanes(lanes[BADM_I_MOMENTUM]);
+}
+
+static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int commit)
+{
+    const badm_i_group *group = &tr->group[job];
+    uint32_t i;
+    for (i = group->first; i < group->first + group->count; i++)
+        badm_i_move_range(tr, &tr->range[i], tr->d.monitors ? &tr->partial[job] : NULL, aggregate, commit);
 }
 
 static void badm_i_job_aggregate(badm_trainer *tr, uint32_t worker, uint32_t job)
@@ -4800,75 +4947,113 @@ static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
 
 static void badm_i_per_slot_delta(badm_trainer *tr, badm_i_run *run)
 {
-    size_t i;
     memcpy(run->d, tr->total + run->o, run->n * sizeof(float));
-    for (i = 0; run->root && i < run->n; i++)
-        run->root[i] = (run->metric == BADM_DIAGONAL ? badm_sqrtf(badm_i_metric_of(tr, tr->vector[0][run->o + i]))
-                        : 1.0f) / run->param->scale;
+    if (run->lanes && run->metric == BADM_DIAGONAL) {
+        size_t i;
+        for (i = 0; i < run->n; i++) run->q[i] = tr->vector[0][run->o + i] / tr->correction2;
+        badm_i_sqrt_each(tr->level, run->n, run->q, run->q);
+        badm_i_shift_loop(tr->level, run->n, badm_i_eps(tr), run->q);
+    }
 }
 
 /* ---- baselines, as torch.optim defines them ---- */
 
-/* Gradient with L2 weight decay. */
-static float badm_i_l2(const badm_trainer *tr, const badm_i_run *run, size_t i)
+/* Factor of the weights in the gradient: L2 decay. */
+static float badm_i_l2(const badm_trainer *tr, const badm_i_run *run) { return tr->rates.weight_decay * run->param->decay; }
+
+BADM_I_INLINE void badm_i_sgd_loop_body(size_t n, float lr, float l2, const float *w, const float *g, float *d)
 {
-    return run->g[i] + tr->rates.weight_decay * run->param->decay * run->w[i];
+    size_t i;
+    for (i = 0; i < n; i++) d[i] = -lr * (g[i] + l2 * w[i]);
 }
+BADM_I_LOOP(badm_i_sgd_loop, (n, lr, l2, w, g, d), size_t n, float lr, float l2, const float *w, const float *g, float *d)
 
 static void badm_i_sgd_delta(badm_trainer *tr, badm_i_run *run)
 {
-    float lr = badm_i_step_length(tr, run->param);
-    size_t i;
-    for (i = 0; i < run->n; i++) run->d[i] = -lr * badm_i_l2(tr, run, i);
+    badm_i_sgd_loop(tr->level, run->n, badm_i_step_length(tr, run->param), badm_i_l2(tr, run), run->w, run->g, run->d);
 }
 
-static void badm_i_momentum_run(badm_trainer *tr, badm_i_run *run, int nesterov)
+/* first: the buffer begins as the gradient. ahead: 0, or Nesterov's look ahead by one step. */
+BADM_I_INLINE void badm_i_momentum_loop_body(size_t n, float lr, float l2, float mu, int first, int ahead, const float *w, const float *g,
+                                             float *buf, float *d)
 {
-    float *buf = tr->vector[0] + run->o, lr = badm_i_step_length(tr, run->param), mu = tr->d.beta1;
+    float keep = first ? 0.0f : mu;
     size_t i;
-    for (i = 0; i < run->n; i++) {
-        float g = badm_i_l2(tr, run, i);
-        buf[i] = tr->step == 0 ? g : badm_i_settle(mu * buf[i] + g);
-        run->d[i] = -lr * (nesterov ? g + mu * buf[i] : buf[i]);
+    if (ahead) for (i = 0; i < n; i++) {
+        float x = g[i] + l2 * w[i], next = badm_i_settle(keep * buf[i] + x);
+        buf[i] = next;
+        d[i] = -lr * (x + mu * next);
     }
+    else for (i = 0; i < n; i++) {
+        float next = badm_i_settle(keep * buf[i] + (g[i] + l2 * w[i]));
+        buf[i] = next;
+        d[i] = -lr * next;
+    }
+}
+BADM_I_LOOP(badm_i_momentum_loop, (n, lr, l2, mu, first, ahead, w, g, buf, d), size_t n, float lr, float l2, float mu, int first, int ahead,
+            const float *w, const float *g, float *buf, float *d)
+
+static void badm_i_momentum_run(badm_trainer *tr, badm_i_run *run, int ahead)
+{
+    badm_i_momentum_loop(tr->level, run->n, badm_i_step_length(tr, run->param), badm_i_l2(tr, run), tr->d.beta1, tr->step == 0, ahead,
+                         run->w, run->g, tr->vector[0] + run->o, run->d);
 }
 
 static void badm_i_momentum_delta(badm_trainer *tr, badm_i_run *run) { badm_i_momentum_run(tr, run, 0); }
 static void badm_i_nesterov_delta(badm_trainer *tr, badm_i_run *run) { badm_i_momentum_run(tr, run, 1); }
 
+/* d = -lr (of_m m + of_g g)/q */
+BADM_I_INLINE void badm_i_quotient_loop_body(size_t n, float lr, float of_m, float of_g, const float *m, const float *g, const float *q,
+                                             float *d)
+{
+    size_t i;
+    for (i = 0; i < n; i++) d[i] = -lr * ((of_m * m[i] + of_g * g[i]) / q[i]);
+}
+BADM_I_LOOP(badm_i_quotient_loop, (n, lr, of_m, of_g, m, g, q, d), size_t n, float lr, float of_m, float of_g, const float *m,
+            const float *g, const float *q, float *d)
+
+/* The gradient with L2 decay, and its squares. */
+static void badm_i_with_l2(badm_trainer *tr, const badm_i_run *run, float l2, float *x, float *square)
+{
+    memcpy(x, run->g, run->n * sizeof(float));
+    if (l2 > 0) badm_i_add_scaled(tr->level, run->n, l2, run->w, x);
+    badm_i_squares(tr->level, run->n, x, square);
+}
+
 static void badm_i_rmsprop_delta(badm_trainer *tr, badm_i_run *run)
 {
-    float *v = tr->vector[0] + run->o, lr = badm_i_step_length(tr, run->param);
-    size_t i;
-    for (i = 0; i < run->n; i++) {
-        float g = badm_i_l2(tr, run, i);
-        v[i] = badm_i_next_moment(tr, v[i], g * g);
-        run->d[i] = -lr * (g / (badm_sqrtf(v[i]) + tr->d.eps));
-    }
+    float x[BADM_I_RUN], q[BADM_I_RUN];
+    badm_i_with_l2(tr, run, badm_i_l2(tr, run), x, q);
+    badm_i_moments(tr, run->n, 1.0f, q, tr->vector[0] + run->o, q);
+    badm_i_quotient_loop(tr->level, run->n, badm_i_step_length(tr, run->param), 0, 1, x, x, q, run->d);
 }
 
 static void badm_i_adagrad_delta(badm_trainer *tr, badm_i_run *run)
 {
-    float *v = tr->vector[0] + run->o, lr = badm_i_step_length(tr, run->param);
-    size_t i;
-    for (i = 0; i < run->n; i++) {
-        float g = badm_i_l2(tr, run, i);
-        v[i] += g * g;
-        run->d[i] = -lr * (g / (badm_sqrtf(v[i]) + tr->d.eps));
-    }
+    float *v = tr->vector[0] + run->o, x[BADM_I_RUN], q[BADM_I_RUN];
+    badm_i_with_l2(tr, run, badm_i_l2(tr, run), x, q);
+    badm_i_add(tr->level, run->n, q, v);
+    badm_i_sqrt_each(tr->level, run->n, v, q);
+    badm_i_shift_loop(tr->level, run->n, badm_i_eps(tr), q);
+    badm_i_quotient_loop(tr->level, run->n, badm_i_step_length(tr, run->param), 0, 1, x, x, q, run->d);
 }
 
-/* Adam's moments of g; the share of m and of g in the step distinguish Adam from NAdam. */
-static void badm_i_adam_run(badm_trainer *tr, badm_i_run *run, int l2, float of_m, float of_g)
+/* x := settle(keep x + add y) */
+BADM_I_INLINE void badm_i_average_loop_body(size_t n, float keep, float add, const float *y, float *x)
 {
-    float *m = tr->vector[0] + run->o, *v = tr->vector[1] + run->o, lr = badm_i_step_length(tr, run->param), b1 = tr->d.beta1;
     size_t i;
-    for (i = 0; i < run->n; i++) {
-        float g = l2 ? badm_i_l2(tr, run, i) : run->g[i];
-        m[i] = badm_i_settle(b1 * m[i] + (1.0f - b1) * g);
-        v[i] = badm_i_next_moment(tr, v[i], g * g);
-        run->d[i] = -lr * ((of_m * m[i] + of_g * g) / badm_i_metric_of(tr, v[i]));
-    }
+    for (i = 0; i < n; i++) x[i] = badm_i_settle(keep * x[i] + add * y[i]);
+}
+BADM_I_LOOP(badm_i_average_loop, (n, keep, add, y, x), size_t n, float keep, float add, const float *y, float *x)
+
+/* Adam's moments of g; the share of m and of g in the step distinguish Adam from NAdam. */
+static void badm_i_adam_run(badm_trainer *tr, badm_i_run *run, float l2, float of_m, float of_g)
+{
+    float *m = tr->vector[0] + run->o, b1 = tr->d.beta1, x[BADM_I_RUN], q[BADM_I_RUN];
+    badm_i_with_l2(tr, run, l2, x, q);
+    badm_i_average_loop(tr->level, run->n, b1, 1.0f - b1, x, m);
+    badm_i_moments(tr, run->n, tr->correction2, q, tr->vector[1] + run->o, q);
+    badm_i_quotient_loop(tr->level, run->n, badm_i_step_length(tr, run->param), of_m, of_g, m, x, q, run->d);
 }
 
 /* NAdam's momentum at step t (from 1): beta1 (1 - 0.96^(t decay)/2). */
@@ -4886,11 +5071,14 @@ static void badm_i_nadam_begin(badm_trainer *tr)
 static float badm_i_nadam_of_g(const badm_trainer *tr) { return (1.0f - tr->mu) / (1.0f - tr->mu_product * tr->mu); }
 static float badm_i_nadam_of_m(const badm_trainer *tr) { return tr->mu_next / (1.0f - tr->mu_product * tr->mu * tr->mu_next); }
 
-static void badm_i_adam_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 1, 1.0f / tr->correction1, 0); }
+static void badm_i_adam_delta(badm_trainer *tr, badm_i_run *run)
+{
+    badm_i_adam_run(tr, run, badm_i_l2(tr, run), 1.0f / tr->correction1, 0);
+}
 static void badm_i_adamw_delta(badm_trainer *tr, badm_i_run *run) { badm_i_adam_run(tr, run, 0, 1.0f / tr->correction1, 0); }
 static void badm_i_nadam_delta(badm_trainer *tr, badm_i_run *run)
 {
-    badm_i_adam_run(tr, run, 1, badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr));
+    badm_i_adam_run(tr, run, badm_i_l2(tr, run), badm_i_nadam_of_m(tr), badm_i_nadam_of_g(tr));
 }
 static void badm_i_nadamw_delta(badm_trainer *tr, badm_i_run *run)
 {
@@ -4902,10 +5090,8 @@ static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
     float *buf = tr->vector[0] + run->o, mu = tr->d.beta1;
     size_t i;
     if (run->metric != BADM_ORTHOGONAL) { badm_i_adamw_delta(tr, run); return; }
-    for (i = 0; i < run->n; i++) {
-        buf[i] = badm_i_settle(mu * buf[i] + (1.0f - mu) * run->g[i]);
-        run->d[i] = -((1.0f - mu) * run->g[i] + mu * buf[i]);
-    }
+    badm_i_average_loop(tr->level, run->n, mu, 1.0f - mu, run->g, buf);
+    for (i = 0; i < run->n; i++) run->d[i] = -((1.0f - mu) * run->g[i] + mu * buf[i]);
 }
 
 #define BADM_I_METHOD(NAME, ID, VECTORS, DECOUPLED, BEGIN)                                      \
@@ -5018,73 +5204,137 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, int level, badm_newt
 
 /* ---- applying a step ---- */
 
+/* Whether the spread of the slots' gradients matters: it is 0 where there is one. */
+static int badm_i_wants_spread(const badm_trainer *tr)
+{
+    return tr->d.monitors && tr->method->id == 0 && tr->d.form == BADM_COLLAPSED && !badm_i_is_alone(tr);
+}
+
 static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
 {
     if (tr->method->id == BADM_I_MUON) return r->shape.rank == 2;
     return tr->method->id == 0 && badm_i_metric(tr, r) == BADM_ORTHOGONAL;
 }
 
-/* w' - w for w' = (keep w + d) shrink, without the rounding of w'. */
-static float badm_i_change(float w, float d, float keep, float shrink) { return (keep * shrink - 1.0f) * w + d * shrink; }
-
-/* All of a range's runs through the method; an orthogonal tensor is one range, its direction gathered in the worker's arena. */
-static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
+/* w' = (keep w + d) shrink; d becomes w' - w, without the rounding of w'. */
+BADM_I_INLINE void badm_i_apply_body(size_t n, float keep, float shrink, float *d, float *w)
 {
-    const badm_i_range *r = &tr->range[job];
+    size_t i;
+    if (keep == 1.0f && shrink == 1.0f) for (i = 0; i < n; i++) w[i] += d[i];
+    else for (i = 0; i < n; i++) {
+        float before = w[i];
+        w[i] = (before * keep + d[i]) * shrink;
+        d[i] = (keep * shrink - 1.0f) * before + d[i] * shrink;
+    }
+}
+BADM_I_LOOP(badm_i_apply, (n, keep, shrink, d, w), size_t n, float keep, float shrink, float *d, float *w)
+
+/* keep and shrink of a range's weights: decoupled decay and ridge. */
+static void badm_i_decay_of(const badm_trainer *tr, const badm_i_record *p, float *keep, float *shrink)
+{
+    float sigma = tr->rates.sigma / p->scale;
+    *keep = tr->method->decoupled ? 1.0f - tr->rates.weight_decay * p->decay * badm_i_step_length(tr, p) : 1.0f;
+    *shrink = tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
+}
+
+/* A range's runs through the method. direction: where an orthogonal tensor's is gathered instead of being applied. */
+static void badm_i_update_range(badm_trainer *tr, const badm_i_range *r, float *direction, float (*lanes)[BADM_I_LANES])
+{
     const badm_i_record *p = r->param;
-    badm_i_partial *sums = tr->d.monitors ? &tr->partial[job] : NULL;
-    int orthogonal = badm_i_is_orthogonal(tr, p), per_slot = tr->d.form == BADM_PER_SLOT;
-    float *w = tr->model->slab + p->offset + r->start, *direction = orthogonal ? (float *)(void *)tr->worker[worker].tape.arena : NULL;
-    float keep = 1.0f, shrink = 1.0f, length = badm_i_step_length(tr, p), scale = 1.0f;
-    size_t i, e;
+    int per_slot = tr->d.form == BADM_PER_SLOT;
+    float *w = tr->model->slab + p->offset + r->start, keep, shrink;
+    float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_RUN], square[BADM_I_RUN], clip = tr->clip_factor;
+    size_t i, e, size = badm_i_range_size(r);
     badm_i_run run;
-    if (tr->method->decoupled) keep = 1.0f - tr->rates.weight_decay * p->decay * length;
-    if (tr->method->id == 0 && tr->d.ridge > 0) shrink = tr->rates.sigma / p->scale / (tr->rates.sigma / p->scale + tr->d.ridge);
+    badm_i_decay_of(tr, p, &keep, &shrink);
     run.param = p;
-    run.metric = orthogonal ? BADM_ORTHOGONAL : badm_i_metric(tr, p);
-    run.sums = per_slot ? NULL : sums;
-    for (i = 0; i < r->n; i += run.n) {
-        float d[BADM_I_RUN], g[BADM_I_RUN], root[BADM_I_RUN];
-        run.root = sums ? root : NULL;
-        run.n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
+    run.metric = direction ? BADM_ORTHOGONAL : badm_i_metric(tr, p);
+    run.lanes = per_slot ? NULL : lanes;
+    run.square = square;
+    run.q = q;
+    for (i = 0; i < size; i += run.n) {
+        run.n = size - i < BADM_I_RUN ? size - i : BADM_I_RUN;
         run.o = p->gradient + r->start + i;
         run.w = w + i;
-        run.d = orthogonal ? direction + i : d;
-        if (per_slot) badm_i_per_slot_delta(tr, &run);
-        else {
-            for (e = 0; e < run.n; e++) g[e] = tr->mean[run.o + e] * tr->clip_factor;
-            run.g = g;
+        run.d = direction ? direction + i : d;
+        if (per_slot) {
+            run.lanes = lanes;
+            badm_i_per_slot_delta(tr, &run);
+        } else {
+            run.g = badm_i_mean_at(tr, run.o, run.n, 0, g);
+            if (clip != 1.0f) {
+                badm_i_set_scaled(tr->level, run.n, clip, run.g, g);
+                run.g = g;
+            }
+            if (lanes && !tr->mean_ready && !badm_i_is_alone(tr)) badm_i_add_to_lanes(tr->level, run.n, run.g, run.g, lanes[BADM_I_GRADIENT]);
+            if (run.metric == BADM_DIAGONAL && tr->method->id == 0) {
+                if (lanes && badm_i_wants_spread(tr)) {
+                    badm_i_in_metric(tr, r, i, run.n, run.g, q);
+                    badm_i_add_to_lanes(tr->level, run.n, run.g, q, lanes[BADM_I_GRADIENT_METRIC]);
+                }
+                if (tr->mean_square) {
+                    const float *mean = badm_i_mean_at(tr, run.o, run.n, 1, square);
+                    for (e = 0; e < run.n; e++) square[e] = mean[e] * (clip * clip);
+                } else badm_i_squares(tr->level, run.n, run.g, square);
+            }
             tr->method->delta(tr, &run);
         }
-        if (orthogonal) continue;
-        if (sums) {
-            sums->weights += badm_i_dot(tr->level, w + i, w + i, run.n);
-            for (e = 0; e < run.n; e++) g[e] = badm_i_change(w[i + e], d[e], keep, shrink);
-            sums->step += badm_i_dot(tr->level, g, g, run.n);
-            if (tr->method->id == 0) {
-                for (e = 0; e < run.n; e++) g[e] *= root[e];
-                sums->step_metric += badm_i_dot(tr->level, g, g, run.n);
-            }
-        }
-        for (e = 0; e < run.n; e++) w[i + e] = (w[i + e] * keep + d[e]) * shrink;
+        if (direction) continue;
+        if (lanes) badm_i_add_to_lanes(tr->level, run.n, run.w, run.w, lanes[BADM_I_WEIGHTS]);
+        badm_i_apply(tr->level, run.n, keep, shrink, d, w + i);
+        if (!lanes) continue;
+        badm_i_add_to_lanes(tr->level, run.n, d, d, lanes[BADM_I_STEP]);
+        if (run.metric != BADM_DIAGONAL || tr->method->id) continue;
+        for (e = 0; e < run.n; e++) q[e] *= d[e];
+        badm_i_add_to_lanes(tr->level, run.n, d, q, lanes[BADM_I_STEP_METRIC]);
     }
-    if (!orthogonal) return;
-    if (p->shape.dim[0] > p->shape.dim[1]) scale = badm_sqrtf((float)p->shape.dim[0] / (float)p->shape.dim[1]);
+}
+
+/* The direction, gathered in the worker's arena, orthogonalised and applied. */
+static void badm_i_update_orthogonal(badm_trainer *tr, uint32_t worker, const badm_i_range *r, float (*lanes)[BADM_I_LANES])
+{
+    const badm_i_record *p = r->param;
+    float *w = tr->model->slab + p->offset, *direction = (float *)(void *)tr->worker[worker].tape.arena, keep, shrink;
+    float scale = badm_i_step_length(tr, p);
+    size_t i;
+    if (p->shape.dim[0] > p->shape.dim[1]) scale *= badm_sqrtf((float)p->shape.dim[0] / (float)p->shape.dim[1]);
+    badm_i_update_range(tr, r, direction, lanes);
     badm_i_orthogonalise(tr->worker[worker].tape.kernels, tr->level, tr->d.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
                          direction + badm_i_round_up(r->n, BADM_I_PAD));
-    scale *= length;
+    badm_i_decay_of(tr, p, &keep, &shrink);
     for (i = 0; i < r->n; i++) direction[i] *= scale;
-    if (sums) sums->weights += badm_i_dot(tr->level, w, w, r->n);
-    for (i = 0; i < r->n; i++) {
-        float before = w[i];
-        w[i] = (before * keep + direction[i]) * shrink;
-        direction[i] = badm_i_change(before, direction[i], keep, shrink);
+    if (lanes) lanes[BADM_I_WEIGHTS][0] = badm_i_dot(tr->level, w, w, r->n);
+    badm_i_apply(tr->level, r->n, keep, shrink, direction, w);
+    if (lanes) lanes[BADM_I_STEP][0] = badm_i_dot(tr->level, direction, direction, r->n);
+}
+
+static void badm_i_update_group(badm_trainer *tr, uint32_t worker, const badm_i_group *group, float (*lanes)[BADM_I_LANES])
+{
+    const badm_i_range *r = tr->range + group->first, *end = r + group->count;
+    if (badm_i_is_orthogonal(tr, r->param)) badm_i_update_orthogonal(tr, worker, r, lanes);
+    else for (; r < end; r++) badm_i_update_range(tr, r, NULL, lanes);
+}
+
+static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    const badm_i_group *group = &tr->group[job];
+    float *sum = tr->partial[job].sum, f = tr->range[group->first].param->scale;
+    badm_i_lanes lanes;
+    int i;
+    if (!tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
+    memset(lanes, 0, sizeof lanes);
+    badm_i_update_group(tr, worker, group, lanes);
+    for (i = 0; i < BADM_I_SUMS; i++) lanes[i][0] = badm_i_fold_lanes(lanes[i]);
+    if (badm_i_metric(tr, tr->range[group->first].param) != BADM_DIAGONAL) {
+        lanes[BADM_I_GRADIENT_METRIC][0] = tr->mean_ready ? sum[BADM_I_GRADIENT] * tr->clip_factor * tr->clip_factor
+            : lanes[BADM_I_GRADIENT][0];
+        lanes[BADM_I_STEP_METRIC][0] = lanes[BADM_I_STEP][0];
     }
-    if (sums) {
-        float norm = badm_i_dot(tr->level, direction, direction, r->n);
-        sums->step += norm;
-        sums->step_metric += norm / (p->scale * p->scale);
-    }
+    lanes[BADM_I_GRADIENT_METRIC][0] *= f * f;
+    lanes[BADM_I_STEP_METRIC][0] /= f * f;
+    lanes[BADM_I_PRIMAL][0] *= f * f;
+    for (i = 0; i < BADM_I_SUMS; i++)           /* the mean's norm, and what the slots' moves added, are there already */
+        if (lanes[i][0] != 0) sum[i] = lanes[i][0];
 }
 
 /* =====================================================================================================================
@@ -5092,53 +5342,40 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
    through the norm that clips and, when asked for, the balancing of rho.
    ===================================================================================================================== */
 
-/* f^2 |g|^2 of a range in the inverse metric of the step before; 0 while a diagonal metric has seen nothing. */
-static float badm_i_metric_square(const badm_trainer *tr, const badm_i_range *r, const float *g)
-{
-    badm_metric metric = badm_i_metric(tr, r->param);
-    float f = r->param->scale, correction = badm_i_one_less_power(tr->d.beta2, tr->step);
-    badm_i_sum sum = { 0, 0 };
-    size_t i, e, n;
-    if (metric != BADM_DIAGONAL) badm_i_sum_dot(tr->level, &sum, g, g, r->n);
-    else if (tr->step > 0) {
-        size_t v_at = tr->d.form == BADM_PER_SLOT ? 0 : 1;
-        const float *v = tr->vector[v_at] + r->param->gradient + r->start;
-        for (i = 0; i < r->n; i += n) {
-            float scaled[BADM_I_RUN];
-            n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
-            for (e = 0; e < n; e++) scaled[e] = g[i + e] / (badm_sqrtf(v[i + e] / correction) + tr->d.eps);
-            badm_i_sum_dot(tr->level, &sum, scaled, g + i, n);
-        }
-    }
-    return f * f * badm_i_sum_value(&sum);
-}
-
-static int badm_i_wants_spread(const badm_trainer *tr)
-{
-    return tr->d.monitors && tr->method->id == 0 && tr->d.form == BADM_COLLAPSED;
-}
-
+/* f^2 |g_s|^2 in the inverse metric of the step before; a diagonal metric that has seen nothing counts as 0. */
 static float badm_i_slot_square(const badm_trainer *tr, const float *g)
 {
     badm_i_sum sum = { 0, 0 };
-    size_t i;
-    for (i = 0; i < tr->range_count; i++) {
-        const badm_i_range *r = &tr->range[i];
-        badm_i_sum_add(&sum, badm_i_metric_square(tr, r, g + r->param->gradient + r->start));
+    uint32_t i, j;
+    size_t at, n;
+    for (i = 0; i < tr->group_count; i++) {
+        const badm_i_group *group = &tr->group[i];
+        const badm_i_record *p = tr->range[group->first].param;
+        int diagonal = badm_i_metric(tr, p) == BADM_DIAGONAL;
+        float lane[BADM_I_LANES] = { 0 }, space[BADM_I_RUN];
+        for (j = group->first; j < group->first + group->count; j++) {
+            const badm_i_range *r = &tr->range[j];
+            const float *from = g + r->param->gradient + r->start;
+            size_t size = badm_i_range_size(r);
+            for (at = 0; at < size; at += n) {
+                n = size - at < BADM_I_RUN ? size - at : BADM_I_RUN;
+                if (diagonal) badm_i_in_metric(tr, r, at, n, from + at, space);
+                badm_i_add_to_lanes(tr->level, n, from + at, diagonal ? space : from + at, lane);
+            }
+        }
+        badm_i_sum_add(&sum, p->scale * p->scale * badm_i_fold_lanes(lane));
     }
     return badm_i_sum_value(&sum);
 }
 
-/* Sums one column of the partial results in the order of ranges. */
-static float badm_i_total(const badm_trainer *tr, size_t column)
+/* Adds one of the groups' sums up, in their order. */
+static float badm_i_total(const badm_trainer *tr, int which)
 {
     badm_i_sum sum = { 0, 0 };
-    size_t i;
-    for (i = 0; i < tr->range_count; i++) badm_i_sum_add(&sum, ((const float *)&tr->partial[i])[column]);
+    uint32_t i;
+    for (i = 0; i < tr->group_count; i++) badm_i_sum_add(&sum, tr->partial[i].sum[which]);
     return badm_i_sum_value(&sum);
 }
-
-#define BADM_I_TOTAL(tr, field) badm_i_total(tr, offsetof(badm_i_partial, field) / sizeof(float))
 
 /* Primal and dual residual of the step just taken.
    Per slot both are exact. Collapsed: with V = sum alpha_s |g_s-G|^2 the spread of the gradients and D that of the multipliers,
@@ -5146,16 +5383,17 @@ static float badm_i_total(const badm_trainer *tr, size_t column)
    */
 static void badm_i_residuals(badm_trainer *tr, badm_report *out)
 {
-    float sigma = tr->rates.sigma, sum = tr->rates.rho + sigma, primal = BADM_I_TOTAL(tr, primal);
+    float sigma = tr->rates.sigma, sum = tr->rates.rho + sigma, primal = badm_i_total(tr, BADM_I_PRIMAL);
     if (tr->d.form == BADM_PER_SLOT && tr->d.allreduce) primal = tr->total[tr->n];
     if (tr->d.form == BADM_COLLAPSED) {
-        float v = (tr->spread - BADM_I_TOTAL(tr, gradient_metric)) * tr->clip_factor * tr->clip_factor;
+        float v = 0;
+        if (badm_i_wants_spread(tr)) v = tr->spread * tr->clip_factor * tr->clip_factor - badm_i_total(tr, BADM_I_GRADIENT_METRIC);
         if (!(v > 0)) v = 0;
         primal = primal / (sigma * sigma) + (v + tr->dispersion) / (sum * sum);
         tr->dispersion = tr->beta * tr->beta * tr->dispersion + (1.0f - tr->beta) * (1.0f - tr->beta) * v;
     }
     out->primal_residual = badm_sqrtf(primal);
-    out->dual_residual = sigma * badm_sqrtf(BADM_I_TOTAL(tr, step_metric));
+    out->dual_residual = sigma * badm_sqrtf(badm_i_total(tr, BADM_I_STEP_METRIC));
 }
 
 /* Residual balancing (Boyd et al. 2011, 3.4.1), at fixed sigma because 1/sigma is the step: a large primal residual asks for a
@@ -5181,7 +5419,7 @@ static void badm_i_average(float *average, float value, uint64_t step)
 static void badm_i_remember(badm_trainer *tr, const badm_report *r)
 {
     badm_i_memory_of_steps *s = &tr->seen;
-    float weights = badm_sqrtf(BADM_I_TOTAL(tr, weights)), momentum = badm_sqrtf(BADM_I_TOTAL(tr, momentum));
+    float weights = badm_sqrtf(badm_i_total(tr, BADM_I_WEIGHTS)), momentum = badm_sqrtf(badm_i_total(tr, BADM_I_MOMENTUM));
     uint32_t i;
     if (tr->step == 0) {
         s->first_gradient = r->grad_norm;
@@ -5192,7 +5430,7 @@ static void badm_i_remember(badm_trainer *tr, const badm_report *r)
     badm_i_average(&s->motion, weights > 0 ? r->step_norm / weights : r->step_norm, tr->step);
     if (tr->step > 0)
         badm_i_average(&s->against, momentum > 0 && r->grad_norm > 0
-            ? BADM_I_TOTAL(tr, against) / (momentum * r->grad_norm * r->clip_factor) : 0.0f, tr->step - 1);
+            ? badm_i_total(tr, BADM_I_AGAINST) / (momentum * r->grad_norm * r->clip_factor) : 0.0f, tr->step - 1);
     s->zeros = r->grad_norm == 0 ? s->zeros + 1 : 0;
     /* the loss has stayed in low..high for `window` steps; leaving by more than one part in a million begins anew */
     if (s->window == 0) s->low = s->high = r->loss;
@@ -5210,7 +5448,7 @@ static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
     uint64_t steps = tr->step;
     float now = 0;
     int settled;
-    if (tr->d.monitors && steps > 0) now = badm_sqrtf(BADM_I_TOTAL(tr, gradient));
+    if (tr->d.monitors && steps > 0) now = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
     settled = steps > 0 && (now < 1e-2f * s->first_gradient || badm_i_abs(s->high) < 1e-3f * s->first_loss);
     if (tr->method->id == 0 && steps >= BADM_I_WINDOW && s->against < -0.3f && !settled) {
         set |= BADM_SEES_OSCILLATION;
@@ -5432,6 +5670,28 @@ static size_t badm_i_count_ranges(const badm_trainer *tr, badm_i_range *out)
     return n;
 }
 
+/* Joins small neighbours with equal settings. Depends on shapes and settings alone: sums begin anew with each group. */
+static void badm_i_make_groups(badm_trainer *tr)
+{
+    badm_i_group *group = tr->group;
+    size_t i, size = 0;
+    tr->settings = tr->model->settings;
+    for (i = 0; i < tr->range_count; i++) {
+        const badm_i_record *p = tr->range[i].param, *last = i > 0 ? tr->range[i - 1].param : p;
+        int joins = i > 0 && size + tr->range[i].n <= BADM_I_RANGE && p->scale == last->scale
+            && badm_i_metric(tr, p) == badm_i_metric(tr, last) && !badm_i_is_orthogonal(tr, p) && !badm_i_is_orthogonal(tr, last);
+        if (joins) group->count++;
+        else {
+            if (i > 0) group++;
+            group->first = (uint32_t)i;
+            group->count = 1;
+            size = 0;
+        }
+        size += tr->range[i].n;
+    }
+    tr->group_count = (uint32_t)(group - tr->group) + 1;
+}
+
 /* Sets everything that follows from the desc; no memory yet. */
 static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
 {
@@ -5453,6 +5713,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     tr->piece = d->micro_batch && d->micro_batch < sub ? d->micro_batch : sub;
     tr->rho_factor = tr->mu_product = tr->clip_factor = 1.0f;
     tr->range_count = badm_i_count_ranges(tr, NULL);
+    tr->has_moments = tr->method->id ? tr->method->vectors > 1 : badm_i_has_moment(tr) || d->metric == BADM_SISA;
     if (tr->method->id) tr->vector_count = tr->method->vectors;
     else if (d->form == BADM_COLLAPSED) tr->vector_count = badm_i_has_moment(tr) ? 2 : 1;
     else tr->vector_count = (badm_i_has_moment(tr) ? 1u : 0u) + (size_t)tr->slots * (d->metric == BADM_SISA ? 2u : 1u);
@@ -5488,6 +5749,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     tr->worker = workers;
     tr->slot = (badm_i_slot *)badm_i_carve(c, tr->slots, sizeof *tr->slot);
     tr->range = (badm_i_range *)badm_i_carve(c, tr->range_count, sizeof *tr->range);
+    tr->group = (badm_i_group *)badm_i_carve(c, tr->range_count, sizeof *tr->group);
     tr->partial = (badm_i_partial *)badm_i_carve(c, tr->range_count, sizeof *tr->partial);
     tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, tr->d.local_steps), sizeof *tr->index);
     tr->vector = vectors = (float **)badm_i_carve(c, tr->vector_count, sizeof *vectors);
@@ -5653,6 +5915,8 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
     tr->memory_wanted = 0;
     badm_i_carve_trainer(tr, &take);
     badm_i_count_ranges(tr, tr->range);
+    badm_i_make_groups(tr);
+    if (tr->d.form == BADM_PER_SLOT) memset(tr->total, 0, tr->n * sizeof(float));         /* what fills places stays 0 */
     memset(tr->partial, 0, tr->range_count * sizeof *tr->partial);
     for (i = 0; i < tr->workers; i++) {
         badm_i_worker *w = &tr->worker[i];
@@ -5729,18 +5993,21 @@ BADM_API size_t badm_trainer_memory(const badm_trainer *tr)
 static int badm_i_little_work(const badm_trainer *tr) { return tr->work * tr->active < 60000u; }
 static int badm_i_little_update(const badm_trainer *tr) { return tr->n < 32768u; }
 
-/* acc = c g for the first slot, acc += c g for the others; with squares too. */
-static void badm_i_fold(badm_trainer *tr, size_t from, size_t n, const float *g, float weight, int first)
+/* The sum of the slots' gradients times their counts, while slots run one after another through few buffers. */
+static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
 {
-    float *acc = tr->mean + from, *square = tr->mean_square ? tr->mean_square + from : NULL;
-    size_t i;
-    if (square) for (i = 0; i < n; i++) square[i] = first ? weight * (g[i] * g[i]) : square[i] + weight * (g[i] * g[i]);
-    if (first) for (i = 0; i < n; i++) acc[i] = weight * g[i];
-    else for (i = 0; i < n; i++) acc[i] += weight * g[i];
+    float weight = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count, square[BADM_I_RUN];
+    size_t i, n;
+    if (s == 0) badm_i_set_scaled(tr->level, tr->n, weight, g, tr->mean);
+    else badm_i_add_scaled(tr->level, tr->n, weight, g, tr->mean);
+    if (!tr->mean_square) return;
+    for (i = 0; i < tr->n; i += n) {
+        n = tr->n - i < BADM_I_RUN ? tr->n - i : BADM_I_RUN;
+        badm_i_squares(tr->level, n, g + i, square);
+        if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->mean_square + i);
+        else badm_i_add_scaled(tr->level, n, weight, square, tr->mean_square + i);
+    }
 }
-
-/* One slot on a machine alone is its own mean. */
-static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !tr->d.allreduce; }
 
 static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
 {
@@ -5753,42 +6020,39 @@ static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
     tr->slot[s].result = r;
     if (own) return;
     badm_i_turn_begin(tr, s);
-    if (!r) badm_i_fold(tr, 0, tr->n, g, (float)tr->slot[s].count, s == 0);
+    if (!r) badm_i_fold_slot(tr, s, g);
     badm_i_turn_end(tr);
 }
 
-/* The mean gradient of a range from the slots' buffers (or what was folded as slots finished), and its norms unless machines must
-   be added first. */
-static void badm_i_norms(badm_trainer *tr, uint32_t job)
-{
-    const badm_i_range *r = &tr->range[job];
-    const float *g = tr->mean + r->param->gradient + r->start;
-    memset(&tr->partial[job], 0, sizeof tr->partial[job]);
-    tr->partial[job].gradient = badm_i_dot(tr->level, g, g, r->n);
-    if (badm_i_wants_spread(tr)) tr->partial[job].gradient_metric = badm_i_metric_square(tr, r, g);
-}
-
+/* Where the mean gradient is needed before the update: it is written out, over the first slot's where that has a buffer. */
 static void badm_i_job_mean(badm_trainer *tr, uint32_t worker, uint32_t job)
 {
-    const badm_i_range *r = &tr->range[job];
-    size_t from = r->param->gradient + r->start, i;
-    uint32_t s;
+    const badm_i_group *group = &tr->group[job];
+    const badm_i_range *r = tr->range + group->first, *end = r + group->count;
+    size_t i, n;
     (void)worker;
-    if (tr->gradient[0]) {
-        if (badm_i_is_alone(tr)) {
-            if (tr->mean != tr->gradient[0]) memcpy(tr->mean + from, tr->gradient[0] + from, r->n * sizeof(float));
-            if (tr->mean_square) for (i = 0; i < r->n; i++) tr->mean_square[from + i] = tr->mean[from + i] * tr->mean[from + i];
-        } else for (s = 0; s < tr->active; s++) badm_i_fold(tr, from, r->n, tr->gradient[s] + from, (float)tr->slot[s].count,
-                                                            s == 0);
-    }
-    if (!badm_i_is_alone(tr)) {
-        for (i = 0; i < r->n; i++) tr->mean[from + i] *= tr->share;
-        if (tr->mean_square) for (i = 0; i < r->n; i++) tr->mean_square[from + i] *= tr->share;
-    }
-    if (!tr->d.allreduce) badm_i_norms(tr, job);
+    for (; r < end; r++)
+        for (i = 0; i < badm_i_range_size(r); i += n) {
+            size_t o = r->param->gradient + r->start + i;
+            const float *mean;
+            n = badm_i_range_size(r) - i < BADM_I_RUN ? badm_i_range_size(r) - i : BADM_I_RUN;
+            if (tr->mean_square) {
+                mean = badm_i_mean_at(tr, o, n, 1, tr->mean_square + o);
+                if (mean != tr->mean_square + o) memcpy(tr->mean_square + o, mean, n * sizeof(float));
+            }
+            mean = badm_i_mean_at(tr, o, n, 0, tr->mean + o);
+            if (mean != tr->mean + o) memcpy(tr->mean + o, mean, n * sizeof(float));
+        }
 }
 
-static void badm_i_job_norms(badm_trainer *tr, uint32_t worker, uint32_t job) { (void)worker; badm_i_norms(tr, job); }
+/* A step whose numbers are far from overflowing, and whose mean gradient nobody needs before the update, makes it there. */
+static int badm_i_wants_mean(const badm_trainer *tr)
+{
+    uint32_t s;
+    if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT) return 1;
+    for (s = 0; s < tr->active; s++) if (!(tr->slot[s].norm < 1e24f)) return 1;
+    return 0;
+}
 
 /* ---- the step ---- */
 
@@ -5876,8 +6140,11 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
     if (tr->d.rates) tr->d.rates(r, tr->step, tr->d.rates_user);
     if (badm_i_check_rates(r, tr->method->id == 0, e)) return e->code;
     tr->beta = r->rho / (r->rho + r->sigma);
-    tr->correction1 = badm_i_one_less_power(tr->d.beta1, tr->step + 1);
-    tr->correction2 = badm_i_one_less_power(tr->d.beta2, tr->step + 1);
+    if (tr->has_moments) {
+        tr->correction1 = badm_i_one_less_power(tr->d.beta1, tr->step + 1);
+        tr->correction2 = badm_i_one_less_power(tr->d.beta2, tr->step + 1);
+        tr->correction2_before = badm_i_one_less_power(tr->d.beta2, tr->step);
+    }
     if (tr->method->begin) tr->method->begin(tr);
     return BADM_OK;
 }
@@ -5885,13 +6152,13 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
 static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
                                badm_error *e)
 {
-    uint32_t i, total, ranges = (uint32_t)tr->range_count;
+    uint32_t i, total;
     int per_slot = tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
     float square;
     badm_error other;
     if (tr->layout != tr->model->layout)
         return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_step"),
-                            BADM_I_TEXT("parameters were added, frozen or unfrozen after the trainer was made"), NULL, 0, 0);
+                            BADM_I_TEXT("parameters were added, frozen, unfrozen or given a metric after the trainer was made"), NULL, 0, 0);
     if (count == 0 || count > tr->d.max_batch)
         return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"),
                             BADM_I_TEXT("a batch of %0 samples: 1 to max_batch (%1) is expected"), NULL, count, tr->d.max_batch);
@@ -5902,28 +6169,32 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
         index = tr->index;
     }
     tr->batch = index;
+    if (tr->settings != tr->model->settings) badm_i_make_groups(tr);
 again:
+    tr->mean_ready = 0;
+    out->clip_factor = tr->clip_factor = 1.0f;
+    memset(tr->partial, 0, tr->group_count * sizeof *tr->partial);
     do {
         badm_i_divide(tr, count, active);
         badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr));
     } while (badm_i_slots_failed(tr, e));
     if (badm_i_gather(tr, e, out)) return e->code;
-    badm_i_parallel(tr, badm_i_job_mean, ranges, badm_i_little_update(tr));
-    if (tr->d.allreduce) {
-        if (common) {
+    if (badm_i_wants_mean(tr)) {
+        badm_i_parallel(tr, badm_i_job_mean, tr->group_count, badm_i_little_update(tr));
+        if (tr->d.allreduce && common) {
             if (badm_i_exchange(tr, tr->mean, tr->n, e)) return e->code;
             if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
         }
-        badm_i_parallel(tr, badm_i_job_norms, ranges, badm_i_little_update(tr));
+        tr->mean_ready = 1;
+        square = badm_i_norm_square(tr, tr->mean, 1);
+        if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
+            return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
+                                NULL, 0, 0);
+        out->grad_norm = badm_sqrtf(square);
+        if (tr->d.clip > 0 && out->grad_norm > tr->d.clip) out->clip_factor = tr->clip_factor = tr->d.clip / out->grad_norm;
     }
-    square = BADM_I_TOTAL(tr, gradient);
-    if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
-        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
-                            NULL, 0, 0);
-    out->grad_norm = badm_sqrtf(square);
-    out->clip_factor = tr->clip_factor = tr->d.clip > 0 && out->grad_norm > tr->d.clip ? tr->d.clip / out->grad_norm : 1.0f;
     if (tr->d.local_steps > 1) {
-        badm_i_parallel(tr, badm_i_job_first_move, ranges, badm_i_little_update(tr));
+        badm_i_parallel(tr, badm_i_job_first_move, tr->group_count, badm_i_little_update(tr));
         badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr));
         if (badm_i_slots_failed(tr, e)) {
             if (!tr->d.allreduce) goto again;
@@ -5939,19 +6210,20 @@ again:
         if (e->code) return e->code;
     }
     if (per_slot && tr->d.allreduce) {
-        badm_i_parallel(tr, badm_i_job_aggregate, ranges, badm_i_little_update(tr));
-        tr->total[tr->n] = BADM_I_TOTAL(tr, primal);
+        badm_i_parallel(tr, badm_i_job_aggregate, tr->group_count, badm_i_little_update(tr));
+        tr->total[tr->n] = badm_i_total(tr, BADM_I_PRIMAL);
         if (badm_i_exchange(tr, tr->total, tr->n + 1, e)) return e->code;
     }
-    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, ranges, badm_i_little_update(tr));
-    badm_i_parallel(tr, badm_i_job_update, ranges, badm_i_little_update(tr));
+    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, tr->group_count, badm_i_little_update(tr));
+    badm_i_parallel(tr, badm_i_job_update, tr->group_count, badm_i_little_update(tr));
     out->step = tr->step;
     out->epoch = tr->epoch;
     out->samples = count * tr->d.local_steps;
     out->rates = tr->rates;
     out->tape_growths = tr->tape_growths;
     if (tr->d.monitors) {
-        out->step_norm = badm_sqrtf(BADM_I_TOTAL(tr, step));
+        out->grad_norm = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
+        out->step_norm = badm_sqrtf(badm_i_total(tr, BADM_I_STEP));
         if (tr->method->id == 0) {
             badm_i_residuals(tr, out);
             badm_i_balance(tr, out);
@@ -7745,7 +8017,7 @@ static int badm_i_checkpoint_source(badm_i_checkpoint *c, badm_i_file *f, const 
     badm_i_file_init(f, operation, tr->memory);
     if (tr->layout != tr->model->layout)
         return badm_i_file_error(f, BADM_ERR_STATE,
-                                 BADM_I_TEXT("parameters were added, frozen or unfrozen after the trainer was made"), 0, 0);
+                                 BADM_I_TEXT("parameters were added, frozen, unfrozen or given a metric after the trainer was made"), 0, 0);
     memset(c, 0, sizeof *c);
     c->trainer = tr;
     c->source.model = tr->model;
