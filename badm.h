@@ -387,6 +387,7 @@ struct badm_tensor {
     void *args;                     /* the operation's own copy of its arguments */
     badm_tensor *previous;          /* recorded before this one */
     float *data, *grad;
+    size_t size;                    /* elements */
     badm_dim shape[BADM_MAX_RANK];
     uint8_t rank, inputs, wants_grad;
 };
@@ -954,6 +955,7 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 
 static size_t badm_i_times(size_t a, size_t b)
 {
+    if (((a | b) >> (sizeof(size_t) * 4)) == 0) return a * b;           /* both below the square root: no division */
     if (a == 0 || b == 0) return 0;
     return a == BADM_I_NONE || b == BADM_I_NONE || a > (BADM_I_NONE - 1) / b ? BADM_I_NONE : a * b;
 }
@@ -963,10 +965,11 @@ static size_t badm_i_plus(size_t a, size_t b)
     return a == BADM_I_NONE || b == BADM_I_NONE || a >= BADM_I_NONE - b ? BADM_I_NONE : a + b;
 }
 
+/* to: a power of two. */
 static size_t badm_i_round_up(size_t a, size_t to)
 {
     a = badm_i_plus(a, to - 1);
-    return a == BADM_I_NONE ? a : a / to * to;
+    return a == BADM_I_NONE ? a : a & ~(to - 1);
 }
 
 /* ---- memory: every piece is aligned and remembers where it came from in the words before it ---- */
@@ -1656,6 +1659,11 @@ static badm_result badm_i_error(badm_error *e, badm_result code, const char *ope
    vectorisable. */
 #define BADM_I_LANES 16
 #define BADM_I_BLOCK 4096
+#if UINTPTR_MAX > 0xFFFFFFFFu
+#define BADM_I_RUN 256              /* elements that pass through an array on the stack at a time: a multiple of the lanes */
+#else
+#define BADM_I_RUN 32
+#endif
 
 typedef struct badm_i_sum { float value, lost; } badm_i_sum;
 
@@ -1784,6 +1792,39 @@ BADM_I_INLINE void badm_i_add_body(size_t n, const float *x, float *y)
     for (i = 0; i < n; i++) y[i] += x[i];
 }
 BADM_I_LOOP(badm_i_add, (n, x, y), size_t n, const float *x, float *y)
+
+BADM_I_INLINE void badm_i_sum_to_lanes_body(size_t n, const float *x, float *lane)
+{
+    size_t i, j;
+    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
+    for (j = 0; i < n; i++, j++) lane[j] += x[i];
+}
+BADM_I_LOOP(badm_i_sum_to_lanes, (n, x, lane), size_t n, const float *x, float *lane)
+
+/* sum := the sum of `rows` rows. */
+BADM_I_INLINE void badm_i_sum_rows_body(size_t rows, size_t n, const float *x, int fresh, float *sum)
+{
+    size_t i;
+    if (fresh) for (i = 0; i < n; i++) sum[i] = 0;
+    for (; rows > 0; rows--, x += n) for (i = 0; i < n; i++) sum[i] += x[i];
+}
+BADM_I_LOOP(badm_i_sum_rows, (rows, n, x, fresh, sum), size_t rows, size_t n, const float *x, int fresh, float *sum)
+
+BADM_I_INLINE void badm_i_largest_body(size_t n, const float *x, float *out)
+{
+    float lane[BADM_I_LANES], most = x[0];
+    size_t i = 0, j;
+    if (n >= 2 * BADM_I_LANES) {
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] = x[j];
+        for (i = BADM_I_LANES; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+            for (j = 0; j < BADM_I_LANES; j++) lane[j] = badm_i_choose(x[i + j] > lane[j], x[i + j], lane[j]);
+        for (j = 0; j < BADM_I_LANES; j++) if (lane[j] > most) most = lane[j];
+    }
+    for (; i < n; i++) if (x[i] > most) most = x[i];
+    *out = most;
+}
+BADM_I_LOOP(badm_i_largest, (n, x, out), size_t n, const float *x, float *out)
 
 /* ---- matrix products ---- */
 
@@ -2692,7 +2733,7 @@ struct badm_tape {
 
 static badm_tensor *badm_i_empty(void)
 {
-    static const badm_tensor empty = { NULL, NULL, NULL, NULL, NULL, NULL, { 0, 0, 0, 0 }, 1, 0, 0 };
+    static const badm_tensor empty = { NULL, NULL, NULL, NULL, NULL, NULL, 0, { 0, 0, 0, 0 }, 1, 0, 0 };
     return (badm_tensor *)(uintptr_t)&empty;            /* never written: its size is 0 */
 }
 
@@ -2719,7 +2760,7 @@ BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *oper
 static void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
 {
     size_t from = badm_i_round_up(t->used, align), to = badm_i_plus(from, bytes);
-    t->planned = badm_i_plus(badm_i_round_up(t->planned, align), bytes);
+    if (t->dry) t->planned = badm_i_plus(badm_i_round_up(t->planned, align), bytes);
     if (t->dry && numbers) {
         if (t->planned == BADM_I_NONE) badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"),
                                                  BADM_I_TEXT("a tensor is more than this machine can address"), NULL, NULL, 0, 0);
@@ -2813,11 +2854,7 @@ BADM_API int badm_training(const badm_tape *t) { return t->training; }
 BADM_API void badm_count(badm_tape *t, uint32_t n) { t->count = n; t->counted = 1; }
 BADM_API void badm_hits(badm_tape *t, uint32_t correct, uint32_t of) { t->hits += correct; t->hits_of += of; }
 
-BADM_API size_t badm_size(const badm_tensor *x)
-{
-    badm_shape s = badm_i_shape_of(x);
-    return badm_i_shape_size(&s);
-}
+BADM_API size_t badm_size(const badm_tensor *x) { return x->size; }
 
 /* Where x's gradient goes; fresh: nothing stands there yet, and the caller writes all of it instead of adding. */
 static float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
@@ -2839,19 +2876,28 @@ BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
     return g;
 }
 
-/* A tensor without numbers yet. NULL after an error. */
-static badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape)
+/* A tensor without numbers yet, with room for its inputs and arguments behind it. NULL after an error. */
+static badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
+                                  size_t args_bytes)
 {
+    size_t head = badm_i_round_up(sizeof(badm_tensor) + inputs * sizeof(badm_tensor *), 8);
     badm_tensor *y;
     unsigned i;
     if (t->error.code) return NULL;
-    y = (badm_tensor *)badm_i_arena(t, sizeof *y, sizeof(void *), 0);
+    y = (badm_tensor *)badm_i_arena(t, badm_i_plus(head, args_bytes), 8, 0);
     if (!y) return NULL;
     memset(y, 0, sizeof *y);
     y->op = op;
     y->rank = (uint8_t)rank;
-    for (i = 0; i < rank; i++) y->shape[i] = shape[i];
-    if (badm_size(y) == 0) {
+    y->inputs = (uint8_t)inputs;
+    y->size = 1;
+    for (i = 0; i < rank; i++) {
+        y->shape[i] = shape[i];
+        y->size = badm_i_times(y->size, shape[i]);
+    }
+    if (inputs) y->in = (badm_tensor **)(void *)(y + 1);
+    if (args_bytes) y->args = (unsigned char *)y + head;
+    if (y->size == 0) {
         badm_fail(t, BADM_ERR_SHAPE, op ? op->name : BADM_I_TEXT("input"), BADM_I_TEXT("%a has no elements"), y, NULL, 0, 0);
         return NULL;
     }
@@ -2875,7 +2921,7 @@ static int badm_i_takes_numbers(badm_tape *t, badm_tensor *y)
 static void badm_i_wants(badm_tape *t, badm_tensor *y)
 {
     y->wants_grad = 1;
-    t->gradient_bytes = badm_i_plus(t->gradient_bytes, badm_i_round_up(badm_i_times(badm_size(y), sizeof(float)), BADM_I_ALIGN));
+    if (t->dry) t->gradient_bytes = badm_i_plus(t->gradient_bytes, badm_i_round_up(badm_i_times(badm_size(y), sizeof(float)), BADM_I_ALIGN));
 }
 
 /* badm_record, and for views: y shares the numbers of in[0]. */
@@ -2885,12 +2931,8 @@ static badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, unsigned r
     badm_tensor *y;
     unsigned i;
     BADM_I_ASSERT(rank <= BADM_MAX_RANK && inputs <= BADM_MAX_INPUTS);
-    y = badm_i_tensor(t, op, rank, shape);
+    y = badm_i_tensor(t, op, rank, shape, inputs, args_bytes);
     if (!y) return badm_i_empty();
-    y->inputs = (uint8_t)inputs;
-    y->in = (badm_tensor **)badm_i_arena(t, (inputs ? inputs : 1) * sizeof *in, sizeof(void *), 0);
-    if (args_bytes) y->args = badm_i_arena(t, args_bytes, 8, 0);
-    if (t->error.code) return badm_i_empty();
     for (i = 0; i < inputs; i++) {
         y->in[i] = in[i];
         if (in[i]->wants_grad && t->recording && !y->wants_grad) badm_i_wants(t, y);
@@ -2977,7 +3019,7 @@ static badm_tensor *badm_i_leaf(badm_tape *t, unsigned rank, const badm_dim *sha
     badm_tensor *y;
     if (rank > BADM_MAX_RANK)
         return badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("input"), BADM_I_TEXT("rank %0, at most 4 expected"), NULL, NULL, rank, 0);
-    y = badm_i_tensor(t, NULL, rank, shape);
+    y = badm_i_tensor(t, NULL, rank, shape, 0, 0);
     if (!y || !badm_i_takes_numbers(t, y)) return badm_i_empty();
     if (y->data && values) memcpy(y->data, values, badm_size(y) * sizeof(float));
     else if (y->data) memset(y->data, 0, badm_size(y) * sizeof(float));
@@ -3017,7 +3059,7 @@ BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
     if (!r)
         return badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_param_use"), BADM_I_TEXT("there is no such parameter"), NULL,
                          NULL, 0, 0);
-    y = badm_i_tensor(t, NULL, r->shape.rank, r->shape.dim);
+    y = badm_i_tensor(t, NULL, r->shape.rank, r->shape.dim, 0, 0);
     if (!y) return badm_i_empty();
     if (!t->dry) {
         const float *w = t->local && badm_i_is_trained(t, p, r) ? t->local + r->gradient : badm_i_record_values(p.model, r);
@@ -3033,7 +3075,7 @@ BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
 
 BADM_API badm_tensor *badm_detach(badm_tape *t, badm_tensor *x)
 {
-    badm_tensor *y = badm_i_tensor(t, NULL, x->rank, x->shape);
+    badm_tensor *y = badm_i_tensor(t, NULL, x->rank, x->shape, 0, 0);
     if (!y) return badm_i_empty();
     y->data = x->data;
     return y;
@@ -3393,12 +3435,10 @@ static void badm_i_affine_backward(badm_tape *t, badm_tensor *y)
     int dx_fresh, dw_fresh, db_fresh = 0;
     float *dx = badm_i_grad_start(t, y->in[0], &dx_fresh), *dw = badm_i_grad_start(t, y->in[1], &dw_fresh);
     float *db = y->inputs > 2 ? badm_i_grad_start(t, y->in[2], &db_fresh) : NULL;
-    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out, i;
+    size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out;
     if (dw) badm_i_multiply(t, out, in, rows, dy, 1, out, x, in, 1, dw_fresh ? NULL : dw, in, dw, in);
     if (dx) badm_i_multiply(t, rows, in, out, dy, out, 1, w, in, 1, dx_fresh ? NULL : dx, in, dx, in);
-    if (!db) return;
-    if (db_fresh) memset(db, 0, out * sizeof(float));
-    for (i = 0; i < rows; i++) badm_i_add(t->level, out, dy + i * out, db);
+    if (db) badm_i_sum_rows(t->level, rows, out, dy, db_fresh, db);
 }
 
 BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias)
@@ -3428,31 +3468,72 @@ BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *wei
 
 static size_t badm_i_last(const badm_tensor *x) { return x->rank ? x->shape[x->rank - 1] : 1; }
 
-/* log sum exp of a row is the sum of both numbers. Kept apart: where all logits are large, their sum would lose the digits
-   that x - most - rest still has. */
-typedef struct badm_i_lse { float most, rest; } badm_i_lse;
-
-static badm_i_lse badm_i_log_sum_exp(const float *x, size_t n)
+/* to = x - c */
+BADM_I_INLINE void badm_i_less_body(size_t n, const float *x, float c, float *to)
 {
-    badm_i_lse l;
-    float sum = 0;
     size_t i;
-    l.most = x[0];
-    for (i = 1; i < n; i++) if (x[i] > l.most) l.most = x[i];
-    for (i = 0; i < n; i++) sum += badm_expf(x[i] - l.most);
-    l.rest = badm_logf(sum);
-    return l;
+    for (i = 0; i < n; i++) to[i] = x[i] - c;
 }
+BADM_I_LOOP(badm_i_less, (n, x, c, to), size_t n, const float *x, float c, float *to)
+
+/* log sum exp of each row is most + rest. Kept apart: where all logits are large, their sum would lose the digits that
+   x - most - rest still has. Several short rows go through exp together. */
+static void badm_i_log_sum_exp(int level, size_t rows, size_t n, const float *x, float *most, float *rest)
+{
+    float space[BADM_I_RUN];
+    size_t r, i, done, part, together = n < BADM_I_RUN ? BADM_I_RUN / n : 1;
+    for (done = 0; done < rows; done += together) {
+        if (together > rows - done) together = rows - done;
+        for (r = done; r < done + together; r++) badm_i_largest(level, n, x + r * n, most + r);
+        if (n > BADM_I_RUN) {
+            float lane[BADM_I_LANES] = { 0 };
+            for (i = 0; i < n; i += part) {
+                part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+                badm_i_less(level, part, x + done * n + i, most[done], space);
+                badm_i_exp_values(level, part, space, space);
+                badm_i_sum_to_lanes(level, part, space, lane);
+            }
+            rest[done] = badm_i_fold_lanes(lane);
+            continue;
+        }
+        for (r = 0; r < together; r++) {
+            const float *row = x + (done + r) * n;
+            for (i = 0; i < n; i++) space[r * n + i] = row[i] - most[done + r];
+        }
+        badm_i_exp_values(level, together * n, space, space);
+        for (r = 0; r < together; r++) {
+            float lane[BADM_I_LANES] = { 0 };
+            badm_i_sum_to_lanes(level, n, space + r * n, lane);
+            rest[done + r] = badm_i_fold_lanes(lane);
+        }
+    }
+    badm_i_log_values(level, rows, rest, rest);
+}
+
+/* to = scale exp((x - most) - rest), or added to what is there. */
+BADM_I_INLINE void badm_i_exp_less_body(size_t n, float most, float rest, float scale, int add, const float *x, float *to)
+{
+    size_t i;
+    if (add) for (i = 0; i < n; i++) to[i] += scale * badm_i_exp((x[i] - most) - rest);
+    else for (i = 0; i < n; i++) to[i] = scale * badm_i_exp((x[i] - most) - rest);
+}
+BADM_I_LOOP(badm_i_exp_less, (n, most, rest, scale, add, x, to), size_t n, float most, float rest, float scale, int add, const float *x,
+            float *to)
 
 static void badm_i_softmax_forward(badm_tape *t, badm_tensor *y)
 {
-    const float *x = badm_data(t, y->in[0]);
-    float *out = badm_data(t, y);
-    size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
-    for (; rows > 0; rows--, x += n, out += n) {
-        float most = x[0], sum = 0;
-        for (i = 1; i < n; i++) if (x[i] > most) most = x[i];
-        for (i = 0; i < n; i++) sum += out[i] = badm_expf(x[i] - most);
+    const float *x = y->in[0]->data;
+    float *out = y->data, most;
+    size_t n = badm_i_last(y), rows = badm_size(y) / n, r, i;
+    for (r = 0; r < rows; r++) {
+        badm_i_largest(t->level, n, x + r * n, &most);
+        badm_i_less(t->level, n, x + r * n, most, out + r * n);
+    }
+    badm_i_exp_values(t->level, rows * n, out, out);
+    for (r = 0; r < rows; r++, out += n) {
+        float lane[BADM_I_LANES] = { 0 }, sum;
+        badm_i_sum_to_lanes(t->level, n, out, lane);
+        sum = badm_i_fold_lanes(lane);
         for (i = 0; i < n; i++) out[i] /= sum;
     }
 }
@@ -3482,8 +3563,9 @@ static void badm_i_log_softmax_forward(badm_tape *t, badm_tensor *y)
     float *out = badm_data(t, y);
     size_t n = badm_i_last(y), rows = badm_size(y) / (n ? n : 1), i;
     for (; rows > 0; rows--, x += n, out += n) {
-        badm_i_lse l = badm_i_log_sum_exp(x, n);
-        for (i = 0; i < n; i++) out[i] = (x[i] - l.most) - l.rest;
+        float most, rest;
+        badm_i_log_sum_exp(t->level, 1, n, x, &most, &rest);
+        for (i = 0; i < n; i++) out[i] = (x[i] - most) - rest;
     }
 }
 
@@ -3511,7 +3593,7 @@ BADM_API badm_tensor *badm_log_softmax(badm_tape *t, badm_tensor *x)
 
 /* ---- cross entropy: mean over counted rows of logsumexp(x) - x[label]; dx = (softmax - onehot)/counted ---- */
 
-typedef struct badm_i_cross_entropy { const int32_t *label; badm_i_lse *lse; int32_t ignore; uint32_t counted; } badm_i_cross_entropy;
+typedef struct badm_i_cross_entropy { const int32_t *label; float *most, *rest; int32_t ignore; uint32_t counted; } badm_i_cross_entropy;
 
 static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
 {
@@ -3521,8 +3603,9 @@ static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
     badm_i_sum loss = { 0, 0 };
     uint32_t hits = 0;
     c->counted = 0;
+    badm_i_log_sum_exp(t->level, rows, n, x, c->most, c->rest);
     for (i = 0; i < rows; i++, x += n) {
-        size_t best = 0;
+        size_t label = (size_t)c->label[i];
         if (c->label[i] == c->ignore) continue;
         if (c->label[i] < 0 || (size_t)c->label[i] >= n) {
             badm_fail(t, BADM_ERR_LABEL, y->op->name, c->label[i] < 0
@@ -3532,10 +3615,11 @@ static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
                                                 : (uint32_t)c->label[i]), (unsigned long)i);
             return;
         }
-        for (j = 1; j < n; j++) if (x[j] > x[best]) best = j;
-        c->lse[i] = badm_i_log_sum_exp(x, n);
-        badm_i_sum_add(&loss, (c->lse[i].most - x[c->label[i]]) + c->lse[i].rest);
-        hits += best == (size_t)c->label[i];
+        badm_i_sum_add(&loss, (c->most[i] - x[label]) + c->rest[i]);
+        if (x[label] == c->most[i]) {
+            for (j = 0; x[j] != c->most[i]; j++) { }            /* the first of equals counts */
+            hits += j == label;
+        }
         c->counted++;
     }
     badm_count(t, c->counted);
@@ -3546,14 +3630,18 @@ static void badm_i_cross_entropy_forward(badm_tape *t, badm_tensor *y)
 static void badm_i_cross_entropy_backward(badm_tape *t, badm_tensor *y)
 {
     const badm_i_cross_entropy *c = (const badm_i_cross_entropy *)y->args;
-    const float *x = badm_data(t, y->in[0]);
-    float *dx = badm_grad(t, y->in[0]), each;
-    size_t n = badm_i_last(y->in[0]), rows = badm_size(y->in[0]) / n, i, j;
-    if (!dx || !c->counted) return;
-    each = badm_grad(t, y)[0] / (float)c->counted;
+    const float *x = y->in[0]->data;
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh), each;
+    size_t n = badm_i_last(y->in[0]), rows = badm_size(y->in[0]) / n, i;
+    if (!dx) return;
+    each = c->counted ? y->grad[0] / (float)c->counted : 0.0f;
     for (i = 0; i < rows; i++, x += n, dx += n) {
-        if (c->label[i] == c->ignore) continue;
-        for (j = 0; j < n; j++) dx[j] += each * badm_expf((x[j] - c->lse[i].most) - c->lse[i].rest);
+        if (c->label[i] == c->ignore) {
+            if (fresh) memset(dx, 0, n * sizeof(float));
+            continue;
+        }
+        badm_i_exp_less(t->level, n, c->most[i], c->rest[i], each, !fresh, x, dx);
         dx[c->label[i]] -= each;
     }
 }
@@ -3569,7 +3657,8 @@ BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logit
     memset(&c, 0, sizeof c);
     c.label = labels->data;
     c.ignore = ignore;
-    c.lse = (badm_i_lse *)badm_i_arena(t, badm_i_times(rows, sizeof *c.lse), BADM_I_ALIGN, 1);
+    c.most = (float *)badm_i_arena(t, badm_i_times(rows, 2 * sizeof *c.most), BADM_I_ALIGN, 1);
+    c.rest = c.most ? c.most + rows : NULL;
     t->work += 20u * (uint64_t)badm_size(logits);
     return badm_record(t, &op, 0, NULL, 1, &logits, &c, sizeof c);
 }
@@ -3592,19 +3681,32 @@ static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_ten
     return badm_record(t, op, 0, NULL, 2, in, NULL, 0);
 }
 
-static void badm_i_mse_forward(badm_tape *t, badm_tensor *y)
-{
-    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
-    size_t n = badm_size(y->in[0]), i, j;
-    badm_i_sum sum = { 0, 0 };
-    for (i = 0; i < n; i += BADM_I_LANES) {
-        float d[BADM_I_LANES];
-        size_t part = n - i < BADM_I_LANES ? n - i : BADM_I_LANES;
-        for (j = 0; j < part; j++) d[j] = x[i + j] - z[i + j];
-        badm_i_sum_dot(t->level, &sum, d, d, part);
+/* A mean over pairs: terms run by run, added up in lanes. */
+#define BADM_I_LOSS(NAME, TERM)                                                                 \
+    BADM_I_INLINE void badm_i_##NAME##_terms_body(size_t n, const float *from, const float *target, float *to) \
+    {                                                                                           \
+        size_t i;                                                                               \
+        for (i = 0; i < n; i++) { float x = from[i], z = target[i]; to[i] = (TERM); }           \
+    }                                                                                           \
+    BADM_I_LOOP(badm_i_##NAME##_terms, (n, from, target, to), size_t n, const float *from, const float *target, float *to) \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
+    {                                                                                           \
+        const float *x = y->in[0]->data, *z = y->in[1]->data;                                   \
+        size_t n = badm_size(y->in[0]), i, part;                                                \
+        float space[BADM_I_RUN], lane[BADM_I_LANES] = { 0 };                                    \
+        badm_i_sum sum = { 0, 0 };                                                              \
+        for (i = 0; i < n; i += part) {                                                         \
+            part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;                                     \
+            badm_i_##NAME##_terms(t->level, part, x + i, z + i, space);                         \
+            badm_i_sum_to_lanes(t->level, part, space, lane);                                   \
+            if ((i + part) % BADM_I_BLOCK != 0 && i + part < n) continue;                       \
+            badm_i_sum_add(&sum, badm_i_fold_lanes(lane));                                      \
+            memset(lane, 0, sizeof lane);                                                       \
+        }                                                                                       \
+        y->data[0] = badm_i_sum_value(&sum) / (float)n;                                         \
     }
-    badm_data(t, y)[0] = badm_i_sum_value(&sum) / (float)n;
-}
+
+BADM_I_LOSS(mse, (x - z) * (x - z))
 
 static void badm_i_mse_backward(badm_tape *t, badm_tensor *y)
 {
@@ -3625,24 +3727,22 @@ BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target
     return badm_i_loss_of_two(t, &op, x, target);
 }
 
-static void badm_i_bce_forward(badm_tape *t, badm_tensor *y)
+BADM_I_LOSS(bce, badm_i_choose(x < 0, 0.0f, x) - x * z + badm_i_log1p(badm_i_exp(-badm_i_abs(x))))
+
+BADM_I_INLINE void badm_i_bce_slopes_body(size_t n, float each, int fresh, const float *x, const float *z, float *dx)
 {
-    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
-    size_t n = badm_size(y->in[0]), i;
-    badm_i_sum sum = { 0, 0 };
-    for (i = 0; i < n; i++)
-        badm_i_sum_add(&sum, (x[i] < 0 ? 0.0f : x[i]) - x[i] * z[i] + badm_log1pf(badm_expf(-badm_i_abs(x[i]))));
-    badm_data(t, y)[0] = badm_i_sum_value(&sum) / (float)n;
+    size_t i;
+    if (fresh) for (i = 0; i < n; i++) dx[i] = each * (badm_i_sigmoid(x[i]) - z[i]);
+    else for (i = 0; i < n; i++) dx[i] += each * (badm_i_sigmoid(x[i]) - z[i]);
 }
+BADM_I_LOOP(badm_i_bce_slopes, (n, each, fresh, x, z, dx), size_t n, float each, int fresh, const float *x, const float *z, float *dx)
 
 static void badm_i_bce_backward(badm_tape *t, badm_tensor *y)
 {
-    const float *x = badm_data(t, y->in[0]), *z = badm_data(t, y->in[1]);
-    float *dx = badm_grad(t, y->in[0]), each = badm_grad(t, y)[0];
-    size_t n = badm_size(y->in[0]), i;
-    if (!dx) return;
-    each /= (float)n;
-    for (i = 0; i < n; i++) dx[i] += each * (badm_sigmoidf(x[i]) - z[i]);
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    size_t n = badm_size(y->in[0]);
+    if (dx) badm_i_bce_slopes(t->level, n, y->grad[0] / (float)n, fresh, y->in[0]->data, y->in[1]->data, dx);
 }
 
 BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target)
@@ -3755,8 +3855,12 @@ BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, 
     if (rank > BADM_MAX_RANK)
         return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a to rank %0, at most 4 expected"), x, NULL, rank, 0);
     wish.rank = (uint8_t)rank;
-    for (i = 0; i < rank; i++) wish.shape[i] = shape[i];
-    if (badm_size(&wish) != badm_size(x))
+    wish.size = 1;
+    for (i = 0; i < rank; i++) {
+        wish.shape[i] = shape[i];
+        wish.size = badm_i_times(wish.size, shape[i]);
+    }
+    if (wish.size != x->size)
         return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a to %b: the numbers of elements differ"), x, &wish);
     return badm_i_record_op(t, &op, rank, shape, 1, &x, NULL, 0, 1);
 }
@@ -4056,7 +4160,7 @@ static badm_tensor *badm_i_rows(badm_tape *t, badm_dim width, const badm_batch *
     shape[0] = (badm_dim)b->count;
     shape[1] = width;
     *out = NULL;
-    x = badm_i_tensor(t, NULL, 2, shape);
+    x = badm_i_tensor(t, NULL, 2, shape, 0, 0);
     if (!x || !badm_i_takes_numbers(t, x)) return badm_i_empty();
     if (b->index) *out = x->data;
     return x;
@@ -4173,15 +4277,10 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
    order, so turns cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
    ===================================================================================================================== */
 
-#if UINTPTR_MAX > 0xFFFFFFFFu
-#define BADM_I_RUN 256              /* elements a method handles at a time, on the stack; a multiple of BADM_I_LANES */
-#else
-#define BADM_I_RUN 32
-#endif
 #define BADM_I_RANGE 16384          /* elements of a job over parameters, at most; a multiple of BADM_I_RUN */
 
 /* A piece of one parameter. */
-typedef struct badm_i_range { const badm_i_record *param; size_t start, n; } badm_i_range;
+typedef struct badm_i_range { const badm_i_record *param; size_t start, n; uint8_t follows; } badm_i_range;
 
 /* Consecutive ranges with equal metric and step scale, for one job. */
 typedef struct badm_i_group { uint32_t first, count; } badm_i_group;
@@ -4504,18 +4603,26 @@ static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !
 /* Elements of a range with the zeros that fill its place: loops then have no tails. */
 static size_t badm_i_range_size(const badm_i_range *r) { return badm_i_round_up(r->n, BADM_I_PAD); }
 
+/* The same of the ranges that lie behind one another from *r on, which moves behind them. Where places fill whole lanes, to handle
+   several as one changes no bit. */
+static size_t badm_i_span(const badm_i_range **r, const badm_i_range *end)
+{
+    size_t size = badm_i_range_size((*r)++);
+    while (*r < end && (*r)->follows) size += badm_i_range_size((*r)++);
+    return size;
+}
+
 /* |g|^2, group by group; not finite if an element is not. keep: as the mean gradient's. */
 static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep)
 {
     badm_i_sum sum = { 0, 0 };
-    uint32_t i, j;
+    uint32_t i;
     for (i = 0; i < tr->group_count; i++) {
-        const badm_i_group *group = &tr->group[i];
+        const badm_i_range *r = tr->range + tr->group[i].first, *end = r + tr->group[i].count;
         float lane[BADM_I_LANES] = { 0 }, norm;
-        for (j = group->first; j < group->first + group->count; j++) {
-            const badm_i_range *r = &tr->range[j];
+        while (r < end) {
             const float *from = g + r->param->gradient + r->start;
-            badm_i_add_to_lanes(tr->level, badm_i_range_size(r), from, from, lane);
+            badm_i_add_to_lanes(tr->level, badm_i_span(&r, end), from, from, lane);
         }
         norm = badm_i_fold_lanes(lane);
         if (keep) tr->partial[i].sum[BADM_I_GRADIENT] = norm;
@@ -5237,14 +5344,14 @@ static void badm_i_decay_of(const badm_trainer *tr, const badm_i_record *p, floa
     *shrink = tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
 }
 
-/* A range's runs through the method. direction: where an orthogonal tensor's is gathered instead of being applied. */
-static void badm_i_update_range(badm_trainer *tr, const badm_i_range *r, float *direction, float (*lanes)[BADM_I_LANES])
+/* The runs of `size` elements from a range on through the method. direction: where an orthogonal tensor's is gathered instead of being applied. */
+static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t size, float *direction, float (*lanes)[BADM_I_LANES])
 {
     const badm_i_record *p = r->param;
     int per_slot = tr->d.form == BADM_PER_SLOT;
     float *w = tr->model->slab + p->offset + r->start, keep, shrink;
     float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_RUN], square[BADM_I_RUN], clip = tr->clip_factor;
-    size_t i, e, size = badm_i_range_size(r);
+    size_t i, e;
     badm_i_run run;
     badm_i_decay_of(tr, p, &keep, &shrink);
     run.param = p;
@@ -5298,7 +5405,7 @@ static void badm_i_update_orthogonal(badm_trainer *tr, uint32_t worker, const ba
     float scale = badm_i_step_length(tr, p);
     size_t i;
     if (p->shape.dim[0] > p->shape.dim[1]) scale *= badm_sqrtf((float)p->shape.dim[0] / (float)p->shape.dim[1]);
-    badm_i_update_range(tr, r, direction, lanes);
+    badm_i_update_span(tr, r, badm_i_range_size(r), direction, lanes);
     badm_i_orthogonalise(tr->worker[worker].tape.kernels, tr->level, tr->d.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
                          direction + badm_i_round_up(r->n, BADM_I_PAD));
     badm_i_decay_of(tr, p, &keep, &shrink);
@@ -5312,7 +5419,10 @@ static void badm_i_update_group(badm_trainer *tr, uint32_t worker, const badm_i_
 {
     const badm_i_range *r = tr->range + group->first, *end = r + group->count;
     if (badm_i_is_orthogonal(tr, r->param)) badm_i_update_orthogonal(tr, worker, r, lanes);
-    else for (; r < end; r++) badm_i_update_range(tr, r, NULL, lanes);
+    else while (r < end) {
+        const badm_i_range *first = r;
+        badm_i_update_span(tr, first, badm_i_span(&r, end), NULL, lanes);
+    }
 }
 
 static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
@@ -5677,9 +5787,13 @@ static void badm_i_make_groups(badm_trainer *tr)
     size_t i, size = 0;
     tr->settings = tr->model->settings;
     for (i = 0; i < tr->range_count; i++) {
-        const badm_i_record *p = tr->range[i].param, *last = i > 0 ? tr->range[i - 1].param : p;
+        badm_i_range *r = &tr->range[i], *before = i > 0 ? r - 1 : r;
+        const badm_i_record *p = r->param, *last = before->param;
         int joins = i > 0 && size + tr->range[i].n <= BADM_I_RANGE && p->scale == last->scale
             && badm_i_metric(tr, p) == badm_i_metric(tr, last) && !badm_i_is_orthogonal(tr, p) && !badm_i_is_orthogonal(tr, last);
+        r->follows = (uint8_t)(joins && BADM_I_PAD % BADM_I_LANES == 0 && p->decay == last->decay
+            && p->offset + r->start == last->offset + before->start + badm_i_range_size(before)
+            && p->gradient + r->start == last->gradient + before->start + badm_i_range_size(before));
         if (joins) group->count++;
         else {
             if (i > 0) group++;
@@ -5963,8 +6077,11 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
 
 static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
 {
-    tr->error = *e;
-    if (e->code) badm_i_log_error(tr, e);
+    tr->error.code = e->code;
+    if (e->code) {
+        tr->error = *e;
+        badm_i_log_error(tr, e);
+    }
     return e->code;
 }
 
@@ -6242,7 +6359,7 @@ static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *inde
     badm_error e;
     badm_i_fpu before = badm_i_fpu_enter();
     memset(&out, 0, sizeof out);
-    badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
+    e.code = BADM_OK;
     if (!badm_i_step(tr, index, count, active, &out, &e) && report) *report = out;
     badm_i_fpu_set(before);
     return badm_i_trainer_report(tr, &e);
