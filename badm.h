@@ -951,9 +951,67 @@ extern "C" {
 
 BADM_API long badm_version(void) { return BADM_VERSION; }
 
+/* ---- instruction sets ----
+
+   A loop is written once, in plain C, as an inline function NAME_body; BADM_I_LOOP compiles it for the baseline and, on x86-64, for
+   AVX2 as well, optimised whatever the user's flags are. Neither fuses multiplications with additions, so both have the same bits. */
+
+#ifndef BADM_MAX_SIMD
+#define BADM_MAX_SIMD 3
+#endif
+#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && BADM_MAX_SIMD > 0 \
+    && (defined(BADM_I_X86) || defined(__aarch64__) || defined(__wasm_simd128__))
+#define BADM_I_VECTORS
+#endif
+
+#ifdef BADM_I_VECTORS
+#define BADM_I_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define BADM_I_FAST
+#define BADM_I_O3
+#define BADM_I_SIMPLE
+#define BADM_I_AVX2 __attribute__((target("avx2,no-fma,no-avx512f")))
+#else
+#define BADM_I_FAST __attribute__((optimize("O3", "fp-contract=off", "no-trapping-math", "no-tree-loop-distribute-patterns")))
+#define BADM_I_SIMPLE __attribute__((optimize("O2", "fp-contract=fast", "no-tree-vectorize", "no-tree-loop-distribute-patterns")))
+#define BADM_I_O3 __attribute__((optimize("O3", "fp-contract=fast", "no-tree-loop-distribute-patterns")))
+#define BADM_I_AVX2 __attribute__((target("avx2")))
+#endif
+/* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
+#define BADM_I_SHORTCUT(condition, value) ((void)0)
+#else
+#define BADM_I_INLINE static inline
+#define BADM_I_FAST
+#define BADM_I_SHORTCUT(condition, value) do { if (condition) return (value); } while (0)
+#endif
+
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+#define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
+    BADM_I_FAST static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                 \
+    BADM_I_AVX2 BADM_I_FAST static void NAME##_avx2(__VA_ARGS__) { NAME##_body ARGUMENTS; }     \
+    static void NAME(int level, __VA_ARGS__) { if (level) NAME##_avx2 ARGUMENTS; else NAME##_base ARGUMENTS; }
+#else
+#define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
+    BADM_I_FAST static void NAME(int level, __VA_ARGS__) { (void)level; NAME##_body ARGUMENTS; }
+#endif
+
+/* 0 the baseline, 1 AVX2 with FMA, 2 AVX-512F too; both the processor and the operating system must agree. */
+static int badm_i_simd_level(void)
+{
+    int level = 0;
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 12)) || !(c & (1u << 27)) || !(c & (1u << 28))) return 0;
+    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 5))) return 0;
+    level = (b & (1u << 16)) && (low & 0xE0u) == 0xE0u ? 2 : 1;
+#endif
+    return level < BADM_MAX_SIMD - 1 ? level : BADM_MAX_SIMD - 1;
+}
+
 /* ---- sizes that cannot overflow unseen: BADM_I_NONE stands for "too large" and survives further arithmetic ---- */
 
-static size_t badm_i_times(size_t a, size_t b)
+BADM_I_INLINE size_t badm_i_times(size_t a, size_t b)
 {
     if (((a | b) >> (sizeof(size_t) * 4)) == 0) return a * b;           /* both below the square root: no division */
     if (a == 0 || b == 0) return 0;
@@ -1138,62 +1196,6 @@ BADM_API uint32_t badm_cpu_count(void)
 #else
     return 1;
 #endif
-}
-
-/* ---- instruction sets ----
-
-   A loop is written once, in plain C, as an inline function NAME_body; BADM_I_LOOP compiles it for the baseline and, on x86-64, for
-   AVX2 as well, optimised whatever the user's flags are. Neither fuses multiplications with additions, so both have the same bits. */
-
-#ifndef BADM_MAX_SIMD
-#define BADM_MAX_SIMD 3
-#endif
-#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && BADM_MAX_SIMD > 0 \
-    && (defined(BADM_I_X86) || defined(__aarch64__) || defined(__wasm_simd128__))
-#define BADM_I_VECTORS
-#endif
-
-#ifdef BADM_I_VECTORS
-#define BADM_I_INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define BADM_I_FAST
-#define BADM_I_O3
-#define BADM_I_AVX2 __attribute__((target("avx2,no-fma,no-avx512f")))
-#else
-#define BADM_I_FAST __attribute__((optimize("O3", "fp-contract=off", "no-trapping-math")))
-#define BADM_I_O3 __attribute__((optimize("O3", "fp-contract=fast")))
-#define BADM_I_AVX2 __attribute__((target("avx2")))
-#endif
-/* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
-#define BADM_I_SHORTCUT(condition, value) ((void)0)
-#else
-#define BADM_I_INLINE static inline
-#define BADM_I_FAST
-#define BADM_I_SHORTCUT(condition, value) do { if (condition) return (value); } while (0)
-#endif
-
-#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
-#define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
-    BADM_I_FAST static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                 \
-    BADM_I_AVX2 BADM_I_FAST static void NAME##_avx2(__VA_ARGS__) { NAME##_body ARGUMENTS; }     \
-    static void NAME(int level, __VA_ARGS__) { if (level) NAME##_avx2 ARGUMENTS; else NAME##_base ARGUMENTS; }
-#else
-#define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
-    BADM_I_FAST static void NAME(int level, __VA_ARGS__) { (void)level; NAME##_body ARGUMENTS; }
-#endif
-
-/* 0 the baseline, 1 AVX2 with FMA, 2 AVX-512F too; both the processor and the operating system must agree. */
-static int badm_i_simd_level(void)
-{
-    int level = 0;
-#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
-    unsigned a, b, c, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 12)) || !(c & (1u << 27)) || !(c & (1u << 28))) return 0;
-    __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 5))) return 0;
-    level = (b & (1u << 16)) && (low & 0xE0u) == 0xE0u ? 2 : 1;
-#endif
-    return level < BADM_MAX_SIMD - 1 ? level : BADM_MAX_SIMD - 1;
 }
 
 /* =====================================================================================================================
@@ -1953,14 +1955,17 @@ static const badm_i_kernels *badm_i_kernels_of(int level)
 static const badm_i_kernels *badm_i_kernels_of(int level) { (void)level; return NULL; }
 #endif /* BADM_I_VECTORS */
 
-/* One term in plain C, for builds without vectors: fused where the compiler says that the machine does it. */
-#if !defined(BADM_REPRODUCIBLE) && defined(__FP_FAST_FMAF)
+/* One term in plain C, for builds without vectors: fused where the compiler says that the machine does it (clang 14 does not know
+   the first name). */
+#if !defined(BADM_REPRODUCIBLE) && defined(__GNUC__) \
+    && (defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA))
+#define BADM_I_PLAIN_FUSED
 #define BADM_I_PLAIN_MULTIPLY_ADD(x, y, acc) __builtin_fmaf(x, y, acc)
 #else
 #define BADM_I_PLAIN_MULTIPLY_ADD(x, y, acc) ((acc) + (x) * (y))
 #endif
 
-#if defined(BADM_I_CLANG_ATTRIBUTE)
+#if defined(BADM_I_CLANG_ATTRIBUTE) && defined(BADM_I_PLAIN_FUSED)
 #pragma clang attribute pop
 #endif
 static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
@@ -1977,8 +1982,64 @@ static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size
         }
     }
 }
+#if defined(BADM_I_CLANG_ATTRIBUTE) && defined(BADM_I_PLAIN_FUSED)
+#pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#endif
+
+/* Up to 8 columns of few terms: the same chains, with b gathered on the stack, for products where the general way would cost more
+   than the arithmetic. */
+#define BADM_I_NARROW 8
+#define BADM_I_NARROW_TERMS 32
+
+static int badm_i_is_narrow(int level, size_t m, size_t n, size_t k)
+{
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+    return level && n <= BADM_I_NARROW && k <= BADM_I_NARROW_TERMS && m <= 64;
+#else
+    (void)level; (void)m; (void)n; (void)k;
+    return 0;
+#endif
+}
+
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute pop
+#endif
+BADM_I_AVX2_FMA BADM_I_SIMPLE static void badm_i_gemm_narrow(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
+                                                             const float *b, size_t b_term, size_t b_col, const float *from,
+                                                             size_t from_row, float *c, size_t c_row)
+{
+    typedef float vector __attribute__((vector_size(32)));
+    typedef int choice __attribute__((vector_size(32)));
+    typedef int loose_choice __attribute__((vector_size(32), aligned(4), may_alias));
+    static const int masks[16] = { -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0 };
+    choice mask = *(const loose_choice *)(masks + 8 - n);               /* the first n of 8 */
+    vector panel[BADM_I_NARROW_TERMS], begin = { 0 }, acc, product;
+    const float *x;
+    size_t j, p;
+    int l = 0;
+    (void)product; (void)l;
+    for (p = 0; p < k; p++, b += b_term) {
+        if (b_col == 1) panel[p] = __builtin_ia32_maskloadps256((const vector *)(const void *)b, mask);
+        else {
+            panel[p] = begin;
+            for (j = 0; j < n; j++) panel[p][j] = b[j * b_col];
+        }
+    }
+    if (!from) from_row = 0;
+    else begin = __builtin_ia32_maskloadps256((const vector *)(const void *)from, mask);
+    for (; m > 0; m--, a += a_row, c += c_row) {
+        acc = begin;
+        for (p = 0, x = a; p < k; p++, x += a_term) BADM_I_MULTIPLY_ADD(acc, *x, panel[p], 8);
+        __builtin_ia32_maskstoreps256((vector *)(void *)c, mask, acc);
+        if (!from_row || m == 1) continue;
+        from += from_row;
+        begin = __builtin_ia32_maskloadps256((const vector *)(const void *)from, mask);
+    }
+}
 #if defined(BADM_I_CLANG_ATTRIBUTE)
 #pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#endif
 #endif
 
 /* Terms packed at a time, at most: a panel of so many terms and 32 columns stays in the first-level cache. */
@@ -2110,6 +2171,12 @@ static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, si
                         const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
                         const float *from, size_t from_row, float *c, size_t c_row)
 {
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+    if (badm_i_is_narrow(level, m, n, k)) {
+        badm_i_gemm_narrow(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        return;
+    }
+#endif
     badm_i_gemm_part(set, level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row, 0);
 }
 
@@ -2724,7 +2791,7 @@ struct badm_tape {
     const badm_i_kernels *kernels;
     int level;                      /* of the loops */
     uint64_t seed, step, work;      /* work: multiply-adds of the recorded forward functions, roughly */
-    uint32_t slot, piece, operations;
+    uint32_t slot, piece, operations, begun;                /* begun: how many of `written` are set */
     uint32_t count, hits, hits_of;
     float input_max;
     uint8_t dry, training, recording, counted;
@@ -2756,8 +2823,8 @@ BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *oper
     return badm_i_empty();
 }
 
-/* `numbers`: counted but not taken in a dry run (NULL then too). NULL after an error; check t->error. */
-static void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
+/* The whole of badm_i_arena, for when it is not simple. */
+static void *badm_i_arena_slowly(badm_tape *t, size_t bytes, size_t align, int numbers)
 {
     size_t from = badm_i_round_up(t->used, align), to = badm_i_plus(from, bytes);
     if (t->dry) t->planned = badm_i_plus(badm_i_round_up(t->planned, align), bytes);
@@ -2774,6 +2841,15 @@ static void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
         return NULL;
     }
     t->used = to;
+    return t->arena + from;
+}
+
+/* `numbers`: counted but not taken in a dry run (NULL then too). NULL after an error; check t->error. */
+BADM_I_INLINE void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
+{
+    size_t from = (t->used + align - 1) & ~(align - 1), room = t->capacity - t->scratch_used;
+    if (t->dry || from > room || bytes > room - from) return badm_i_arena_slowly(t, bytes, align, numbers);
+    t->used = from + bytes;
     return t->arena + from;
 }
 
@@ -2864,7 +2940,10 @@ static float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
     if (!x->grad) {
         x->grad = BADM_I_NUMBERS(t, badm_size(x));
         *fresh = 1;
-    } else if (!x->op && x->args && !*(uint8_t *)x->args) *fresh = *(uint8_t *)x->args = 1;     /* a parameter's first use */
+    } else if (!x->op && x->args && !*(uint8_t *)x->args) {         /* a parameter's first use */
+        *fresh = *(uint8_t *)x->args = 1;
+        t->begun++;
+    }
     return x->grad;
 }
 
@@ -2941,8 +3020,8 @@ static badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, unsigned r
     if (view) y->data = in[0]->data;
     else if (!badm_i_takes_numbers(t, y)) return badm_i_empty();
     t->operations++;
-    t->work += badm_size(y);
-    if (!t->dry && op->forward) {
+    if (t->dry) t->work += badm_size(y);
+    else if (op->forward) {
         op->forward(t, y);
         t->scratch_used = 0;
     }
@@ -3047,6 +3126,7 @@ BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
     float *g = r && t->grads && badm_i_is_trained(t, p, r) ? t->grads + r->gradient : NULL;
     if (g && t->written && !t->written[p.index]) {
         t->written[p.index] = 1;
+        t->begun++;
         memset(g, 0, badm_i_shape_size(&r->shape) * sizeof(float));
     }
     return g;
@@ -3323,7 +3403,12 @@ static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const fl
                             const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c, size_t c_row)
 {
     size_t bytes = badm_i_gemm_scratch(t->kernels, k), before = t->scratch_used;
-    float *scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
+    float *scratch;
+    if (badm_i_is_narrow(t->level, m, n, k)) {
+        badm_i_gemm(t->kernels, t->level, NULL, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        return;
+    }
+    scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
     if (!bytes || scratch)
         badm_i_gemm(t->kernels, t->level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
     t->scratch_used = before;
@@ -3332,6 +3417,8 @@ static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const fl
 static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
 {
     size_t most = m > n ? m : n;                /* backward sums over m or n */
+    if (!t->dry) return;
+    t->work += (uint64_t)m * n * k;
     badm_scratch_reserve(t, badm_i_gemm_scratch(t->kernels, most > k ? most : k));
 }
 
@@ -3369,7 +3456,7 @@ static void badm_i_matmul_backward(badm_tape *t, badm_tensor *y)
 static badm_tensor *badm_i_matmul(badm_tape *t, const badm_op *op, badm_tensor *a, badm_tensor *b, int a_turned, int b_turned)
 {
     badm_i_product p;
-    badm_tensor *in[2], *y;
+    badm_tensor *in[2];
     badm_dim shape[BADM_MAX_RANK];
     unsigned i, ra = a->rank, rb = b->rank;
     memset(&p, 0, sizeof p);
@@ -3397,9 +3484,8 @@ static badm_tensor *badm_i_matmul(badm_tape *t, const badm_op *op, badm_tensor *
     in[0] = a;
     in[1] = b;
     badm_i_multiply_reserve(t, p.m, p.n, p.k);
-    y = badm_record(t, op, ra, shape, 2, in, &p, sizeof p);
-    t->work += (uint64_t)p.batch * p.m * p.n * p.k;
-    return y;
+    if (t->dry) t->work += (uint64_t)(p.batch - 1) * p.m * p.n * p.k;
+    return badm_record(t, op, ra, shape, 2, in, &p, sizeof p);
 }
 
 BADM_API badm_tensor *badm_matmul(badm_tape *t, badm_tensor *a, badm_tensor *b)
@@ -3444,7 +3530,7 @@ static void badm_i_affine_backward(badm_tape *t, badm_tensor *y)
 BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias)
 {
     static const badm_op op = { BADM_I_TEXT("affine"), badm_i_affine_forward, badm_i_affine_backward };
-    badm_tensor *in[3], *y;
+    badm_tensor *in[3];
     badm_dim shape[BADM_MAX_RANK];
     unsigned i;
     size_t rows = 1;
@@ -3459,9 +3545,7 @@ BADM_API badm_tensor *badm_affine(badm_tape *t, badm_tensor *x, badm_tensor *wei
     in[1] = weight;
     in[2] = bias;
     badm_i_multiply_reserve(t, rows, weight->shape[0], weight->shape[1]);
-    y = badm_record(t, &op, x->rank, shape, bias ? 3 : 2, in, NULL, 0);
-    t->work += (uint64_t)rows * weight->shape[0] * weight->shape[1];
-    return y;
+    return badm_record(t, &op, x->rank, shape, bias ? 3 : 2, in, NULL, 0);
 }
 
 /* ---- softmax and log_softmax over the last dimension ---- */
@@ -4180,7 +4264,12 @@ BADM_API badm_tensor *badm_rows(badm_tape *t, const float *table, badm_dim width
     float *out;
     badm_tensor *x = badm_i_rows(t, width, b, &out);
     size_t i;
-    for (i = 0; out && i < b->count; i++) memcpy(out + i * width, table + (size_t)b->index[i] * width, width * sizeof(float));
+    for (i = 0; out && i < b->count; i++, out += width) {
+        const float *row = table + (size_t)b->index[i] * width;
+        size_t j;
+        if (width < 8) for (j = 0; j < width; j++) out[j] = row[j];
+        else memcpy(out, row, width * sizeof(float));
+    }
     badm_i_note_inputs(t, x);
     return x;
 }
@@ -4364,7 +4453,7 @@ struct badm_trainer {
     uint32_t layout, slots, workers, piece;
     int level, has_moments;         /* level: of the loops */
     size_t tape_bytes, bytes, range_count, vector_count;
-    uint32_t group_count, settings;
+    uint32_t group_count, settings, trained;                /* trained: parameters */
     uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
     badm_i_worker *worker;
     badm_i_slot *slot;
@@ -4631,16 +4720,14 @@ static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep
     return badm_i_sum_value(&sum);
 }
 
-/* Zeros where nothing was written: parameters the loss did not use, and the gaps that alignment leaves. */
-static void badm_i_fill_gaps(const badm_trainer *tr, const uint8_t *written, float *grads)
+/* Zeros for parameters that the loss did not use. */
+static void badm_i_fill_unwritten(const badm_trainer *tr, const badm_i_worker *w, float *grads)
 {
-    size_t i, n;
+    size_t i;
+    if (w->tape.begun == tr->trained) return;
     for (i = 0; i < tr->model->count; i++) {
         const badm_i_record *r = badm_i_record_at(tr->model, i);
-        if (r->gradient == BADM_I_NONE) continue;
-        n = badm_i_shape_size(&r->shape);
-        if (!written[i]) memset(grads + r->gradient, 0, n * sizeof(float));
-        memset(grads + r->gradient + n, 0, (badm_i_round_up(n, BADM_I_PAD) - n) * sizeof(float));
+        if (r->gradient != BADM_I_NONE && !w->written[i]) memset(grads + r->gradient, 0, badm_i_shape_size(&r->shape) * sizeof(float));
     }
 }
 
@@ -4656,6 +4743,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     size_t i;
     float each, norm;
     memset(w->written, 0, tr->model->count);
+    t->begun = 0;
     for (piece = 0; piece < pieces; piece++) {
         badm_batch b;
         badm_tensor *y;
@@ -4686,7 +4774,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         hits_of += t->hits_of;
         done += b.count;
     }
-    badm_i_fill_gaps(tr, w->written, grads);
+    badm_i_fill_unwritten(tr, w, grads);
     each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
     if (pieces > 1) badm_i_set_scaled(tr->level, tr->n, each, grads, grads);
     norm = badm_i_norm_square(tr, grads, k == 0 && badm_i_is_alone(tr));
@@ -5434,7 +5522,8 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
     if (!tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
     memset(lanes, 0, sizeof lanes);
     badm_i_update_group(tr, worker, group, lanes);
-    for (i = 0; i < BADM_I_SUMS; i++) lanes[i][0] = badm_i_fold_lanes(lanes[i]);
+    for (i = 0; i < BADM_I_SUMS; i++)
+        if (lanes[i][0] != 0 || i < BADM_I_PRIMAL) lanes[i][0] = badm_i_fold_lanes(lanes[i]);
     if (badm_i_metric(tr, tr->range[group->first].param) != BADM_DIAGONAL) {
         lanes[BADM_I_GRADIENT_METRIC][0] = tr->mean_ready ? sum[BADM_I_GRADIENT] * tr->clip_factor * tr->clip_factor
             : lanes[BADM_I_GRADIENT][0];
@@ -5483,6 +5572,7 @@ static float badm_i_total(const badm_trainer *tr, int which)
 {
     badm_i_sum sum = { 0, 0 };
     uint32_t i;
+    if (tr->group_count == 1) return tr->partial[0].sum[which];
     for (i = 0; i < tr->group_count; i++) badm_i_sum_add(&sum, tr->partial[i].sum[which]);
     return badm_i_sum_value(&sum);
 }
@@ -5810,6 +5900,7 @@ static void badm_i_make_groups(badm_trainer *tr)
 static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
 {
     uint32_t sub = (d->max_batch + d->sub_batches - 1) / d->sub_batches;
+    size_t i;
     memset(tr, 0, sizeof *tr);
     tr->d = *d;
     tr->model = d->model;
@@ -5827,6 +5918,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     tr->piece = d->micro_batch && d->micro_batch < sub ? d->micro_batch : sub;
     tr->rho_factor = tr->mu_product = tr->clip_factor = 1.0f;
     tr->range_count = badm_i_count_ranges(tr, NULL);
+    for (i = 0; i < d->model->count; i++) tr->trained += badm_i_record_at(d->model, i)->gradient != BADM_I_NONE;
     tr->has_moments = tr->method->id ? tr->method->vectors > 1 : badm_i_has_moment(tr) || d->metric == BADM_SISA;
     if (tr->method->id) tr->vector_count = tr->method->vectors;
     else if (d->form == BADM_COLLAPSED) tr->vector_count = badm_i_has_moment(tr) ? 2 : 1;
@@ -5849,9 +5941,12 @@ static void *badm_i_carve(badm_i_carver *c, size_t count, size_t each)
     return c->base ? c->base + from : NULL;
 }
 
+/* A gradient-shaped vector of zeros: what fills parameters' places is never written again. */
 static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr)
 {
-    return (float *)badm_i_carve(c, tr->n, sizeof(float));
+    float *v = (float *)badm_i_carve(c, tr->n, sizeof(float));
+    if (c->base) memset(v, 0, tr->n * sizeof(float));
+    return v;
 }
 
 static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
@@ -5871,7 +5966,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     if (c->base) memset(workers, 0, tr->workers * sizeof *workers);
     for (i = 0; i < tr->vector_count; i++) {
         float *v = badm_i_carve_vector(c, tr);
-        if (c->base) { vectors[i] = v; memset(v, 0, tr->n * sizeof(float)); }
+        if (c->base) vectors[i] = v;
     }
     for (i = 0; i < tr->slots; i++) {
         float *g = own ? badm_i_carve_vector(c, tr) : NULL;
@@ -6290,7 +6385,7 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
 again:
     tr->mean_ready = 0;
     out->clip_factor = tr->clip_factor = 1.0f;
-    memset(tr->partial, 0, tr->group_count * sizeof *tr->partial);
+    for (i = 0; i < tr->group_count; i++) memset(&tr->partial[i], 0, sizeof tr->partial[i]);
     do {
         badm_i_divide(tr, count, active);
         badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr));
