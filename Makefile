@@ -22,7 +22,7 @@ VERSION  = $(shell sed -n 's/^.define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
 # `make test` alone uses all cores; `make -j3 test` uses 3.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: all run test tests check experiments install uninstall sizes mutants coverage clean help
+.PHONY: all run test tests check experiments bench install uninstall sizes mutants coverage clean help
 
 all: $(EXAMPLES)                ## build the examples into build/
 
@@ -40,6 +40,9 @@ check:                          ## compilers, C++, build options, sanitizers, st
 
 experiments: $(BUILD)/experiments       ## the method's experiments; DATA=folder is needed
 	sh bench/experiments.sh $(BUILD)/experiments $(DATA)
+
+bench:                          ## speed against PyTorch, FANN, OpenBLAS; memory, size [ONLY=sgemm|speed|compile|...]
+	@CC="$(CC)" BUILD="$(BUILD)" sh bench/bench.sh $(ONLY)
 
 sizes:                          ## bytes of an XOR program and of the whole implementation
 	@sh tests/sizes.sh

@@ -1146,7 +1146,8 @@ typedef CONDITION_VARIABLE badm_i_condition;
 typedef HANDLE badm_i_thread;
 static int badm_i_mutex_init(badm_i_mutex *m) { InitializeSRWLock(m); return 0; }
 static void badm_i_mutex_destroy(badm_i_mutex *m) { (void)m; }
-static void badm_i_lock(badm_i_mutex *m) { AcquireSRWLockExclusive(m); }
+static int badm_i_try_lock(badm_i_mutex *m) { return TryAcquireSRWLockExclusive(m) != 0; }
+static void badm_i_lock_asleep(badm_i_mutex *m) { AcquireSRWLockExclusive(m); }
 static void badm_i_unlock(badm_i_mutex *m) { ReleaseSRWLockExclusive(m); }
 static int badm_i_condition_init(badm_i_condition *c) { InitializeConditionVariable(c); return 0; }
 static void badm_i_condition_destroy(badm_i_condition *c) { (void)c; }
@@ -1166,7 +1167,8 @@ typedef pthread_cond_t badm_i_condition;
 typedef pthread_t badm_i_thread;
 static int badm_i_mutex_init(badm_i_mutex *m) { return pthread_mutex_init(m, NULL); }
 static void badm_i_mutex_destroy(badm_i_mutex *m) { pthread_mutex_destroy(m); }
-static void badm_i_lock(badm_i_mutex *m) { pthread_mutex_lock(m); }
+static int badm_i_try_lock(badm_i_mutex *m) { return pthread_mutex_trylock(m) == 0; }
+static void badm_i_lock_asleep(badm_i_mutex *m) { pthread_mutex_lock(m); }
 static void badm_i_unlock(badm_i_mutex *m) { pthread_mutex_unlock(m); }
 static int badm_i_condition_init(badm_i_condition *c) { return pthread_cond_init(c, NULL); }
 static void badm_i_condition_destroy(badm_i_condition *c) { pthread_cond_destroy(c); }
@@ -1180,6 +1182,37 @@ static int badm_i_thread_start(badm_i_thread *t, badm_i_thread_result (*run)(voi
 }
 static void badm_i_thread_join(badm_i_thread t) { pthread_join(t, NULL); }
 #endif
+
+/* What another thread writes, read without the lock: only to know whether looking again under the lock is worth while. */
+#if defined(__GNUC__)
+#define BADM_I_GLANCE(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define BADM_I_SET(x, value) __atomic_store_n(&(x), (value), __ATOMIC_RELEASE)
+#define BADM_I_SPINS 2000           /* some tens of microseconds: what waking a sleeping thread costs */
+#else
+#define BADM_I_GLANCE(x) (x)
+#define BADM_I_SET(x, value) ((x) = (value))
+#define BADM_I_SPINS 0
+#endif
+
+static void badm_i_pause(void)
+{
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    __asm__ __volatile__("pause");
+#elif defined(__GNUC__) && defined(__aarch64__)
+    __asm__ __volatile__("isb");
+#endif
+}
+
+/* What the lock protects takes nanoseconds: a thread that finds it taken need not sleep at once. */
+static void badm_i_lock(badm_i_mutex *m)
+{
+    int i;
+    for (i = 0; i < 50; i++) {
+        if (badm_i_try_lock(m)) return;
+        badm_i_pause();
+    }
+    badm_i_lock_asleep(m);
+}
 #endif
 
 BADM_API uint32_t badm_cpu_count(void)
@@ -1788,6 +1821,14 @@ BADM_I_INLINE void badm_i_set_scaled_body(size_t n, float a, const float *x, flo
 }
 BADM_I_LOOP(badm_i_set_scaled, (n, a, x, y), size_t n, float a, const float *x, float *y)
 
+/* x = a x + b y */
+BADM_I_INLINE void badm_i_join_scaled_body(size_t n, float a, float *x, float b, const float *y)
+{
+    size_t i;
+    for (i = 0; i < n; i++) x[i] = a * x[i] + b * y[i];
+}
+BADM_I_LOOP(badm_i_join_scaled, (n, a, x, b, y), size_t n, float a, float *x, float b, const float *y)
+
 BADM_I_INLINE void badm_i_add_body(size_t n, const float *x, float *y)
 {
     size_t i;
@@ -2028,6 +2069,27 @@ BADM_I_AVX2_FMA BADM_I_SIMPLE static void badm_i_gemm_narrow(size_t m, size_t n,
     }
     if (!from) from_row = 0;
     else begin = __builtin_ia32_maskloadps256((const vector *)(const void *)from, mask);
+    for (; m >= 4; m -= 4, a += 4 * a_row, c += 4 * c_row) {           /* four chains at a time hide each other's latency */
+        vector acc0 = begin, acc1 = begin, acc2 = begin, acc3 = begin;
+        if (from_row) {
+            acc1 = __builtin_ia32_maskloadps256((const vector *)(const void *)(from + from_row), mask);
+            acc2 = __builtin_ia32_maskloadps256((const vector *)(const void *)(from + 2 * from_row), mask);
+            acc3 = __builtin_ia32_maskloadps256((const vector *)(const void *)(from + 3 * from_row), mask);
+            from += 4 * from_row;
+            if (m > 4) begin = __builtin_ia32_maskloadps256((const vector *)(const void *)from, mask);
+        }
+        for (p = 0, x = a; p < k; p++, x += a_term) {
+            vector y = panel[p];
+            BADM_I_MULTIPLY_ADD(acc0, x[0], y, 8);
+            BADM_I_MULTIPLY_ADD(acc1, x[a_row], y, 8);
+            BADM_I_MULTIPLY_ADD(acc2, x[2 * a_row], y, 8);
+            BADM_I_MULTIPLY_ADD(acc3, x[3 * a_row], y, 8);
+        }
+        __builtin_ia32_maskstoreps256((vector *)(void *)c, mask, acc0);
+        __builtin_ia32_maskstoreps256((vector *)(void *)(c + c_row), mask, acc1);
+        __builtin_ia32_maskstoreps256((vector *)(void *)(c + 2 * c_row), mask, acc2);
+        __builtin_ia32_maskstoreps256((vector *)(void *)(c + 3 * c_row), mask, acc3);
+    }
     for (; m > 0; m--, a += a_row, c += c_row) {
         acc = begin;
         for (p = 0, x = a; p < k; p++, x += a_term) BADM_I_MULTIPLY_ADD(acc, *x, panel[p], 8);
@@ -2047,10 +2109,30 @@ BADM_I_AVX2_FMA BADM_I_SIMPLE static void badm_i_gemm_narrow(size_t m, size_t n,
 #define BADM_I_WIDEST 32            /* columns of the widest tile of any set */
 #define BADM_I_TALLEST 12
 
-/* Scratch bytes badm_i_gemm wants for a product of k terms: an edge tile, a row to begin from, and a panel. */
-static size_t badm_i_gemm_scratch(const badm_i_kernels *set, size_t k)
+/* Rows of a packed at a time, where they are: strips as tall as the kernels that take them. */
+#define BADM_I_PACK_ROWS 384
+
+/* Rows (or columns) of a that lie a power of two apart compete for the same few places of the cache: they are packed too. */
+static int badm_i_packs_rows(size_t m, size_t n, size_t a_row, size_t a_term)
 {
-    return set ? ((k < BADM_I_PACK_TERMS ? k : BADM_I_PACK_TERMS) + BADM_I_TALLEST + 1u) * BADM_I_WIDEST * sizeof(float) : 0;
+    return m >= 48 && n >= 96 && (a_term > 1 ? a_term : a_row) % 256 == 0;
+}
+
+/* Where a has few rows and b's terms are adjacent, to turn a and the result costs less than to turn b. */
+#define BADM_I_TURNED 16384
+static int badm_i_turns_result(size_t m, size_t n, size_t k, size_t a_term, size_t b_col)
+{
+    return b_col != 1 && a_term == 1 && m >= 8 && n >= 2 * m && k >= 64 && n <= BADM_I_TURNED / m;
+}
+
+/* Scratch bytes badm_i_gemm wants for a product of k terms, m rows and n columns: an edge tile, a row to begin from, a panel, rows if
+   they are packed, the result if it is turned. */
+static size_t badm_i_gemm_scratch(const badm_i_kernels *set, size_t m, size_t n, size_t k, int packs_rows, int turns_result)
+{
+    size_t terms = k < BADM_I_PACK_TERMS ? k : BADM_I_PACK_TERMS, floats = (terms + BADM_I_TALLEST + 1u) * BADM_I_WIDEST;
+    if (packs_rows) floats += terms * (m < BADM_I_PACK_ROWS ? m : BADM_I_PACK_ROWS);
+    if (turns_result) floats += badm_i_round_up(m * n, 16);
+    return set ? floats * sizeof(float) : 0;
 }
 
 /* `width` columns of b, `terms` of them deep, into a panel of `lanes` adjacent columns; missing columns are zero. */
@@ -2104,66 +2186,141 @@ BADM_I_INLINE void badm_i_pack_turned_body(const float *b, size_t b_col, size_t 
 BADM_I_LOOP(badm_i_pack_turned, (b, b_col, terms, width, lanes, out), const float *b, size_t b_col, size_t terms, size_t width,
             size_t lanes, float *out)
 
-/* One panel of `width` <= lanes columns: all rows of c, the tallest kernels first. */
-static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const float *a, size_t a_row, size_t a_term,
-                         const float *panel, size_t panel_term, const float *from, size_t from_row, float *c, size_t c_row,
-                         size_t width, float *edge)
+/* What comes next is fetched while this is computed: to be read, or to be written. */
+#if defined(BADM_I_VECTORS)
+#define BADM_I_FETCH(place) __builtin_prefetch(place)
+#else
+#define BADM_I_FETCH(place) ((void)(place))
+#endif
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+#define BADM_I_CLAIM(place) __asm__ __volatile__("prefetchw %0" : : "m"(*(place)))        /* compilers ask for a flag */
+#elif defined(BADM_I_VECTORS)
+#define BADM_I_CLAIM(place) __builtin_prefetch(place, 1)
+#else
+#define BADM_I_CLAIM(place) ((void)(place))
+#endif
+
+/* Rows of a, or strips of packed ones. */
+typedef struct badm_i_rows_of { const float *a; size_t row, term; int packed; } badm_i_rows_of;
+
+/* Rows of b that will be packed next, fetched little by little. */
+typedef struct badm_i_ahead { const float *b; size_t term, terms; } badm_i_ahead;
+
+/* m rows into strips: of each the terms, and of each term the rows. Heights as badm_i_panel takes them. */
+static void badm_i_pack_strips(int level, const badm_i_tile *tile, size_t m, size_t terms, const badm_i_rows_of *from, float *out)
 {
-    size_t i = 0, r, lanes = tile->lanes;
+    size_t i, h;
+    unsigned which = 0;
+    for (i = 0; i < m; i += h, out += h * terms) {
+        while (tile->height[which] > m - i) which++;
+        h = tile->height[which];
+        if (from->row == 1) badm_i_pack_rows(level, from->a + i, from->term, terms, h, h, out);
+        else badm_i_pack_turned(level, from->a + i * from->row, from->row, terms, h, h, out);
+    }
+}
+
+/* One panel of `width` <= lanes columns: all rows of c, the tallest kernels first. */
+static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const badm_i_rows_of *rows,
+                         const float *panel, size_t panel_term, const float *from, size_t from_row, float *c, size_t c_row,
+                         size_t width, float *edge, badm_i_ahead *ahead)
+{
+    size_t i, h, r, lanes = tile->lanes, each = ahead->terms * tile->height[0] / m + 1;
     unsigned which = 0;
     if (width < lanes) memset(edge, 0, tile->height[0] * lanes * sizeof(float));
-    while (i < m) {
+    for (i = 0; i < m; i += h) {
+        const float *a = rows->a + i * (rows->packed ? terms : rows->row);
+        size_t a_row, a_term;
         while (tile->height[which] > m - i) which++;
+        h = tile->height[which];
+        a_row = rows->packed ? 1 : rows->row;
+        a_term = rows->packed ? h : rows->term;
+        for (r = 0; r < each && ahead->terms > 0; r++, ahead->terms--, ahead->b += ahead->term) {
+            BADM_I_FETCH(ahead->b);
+            BADM_I_FETCH(ahead->b + lanes - 1);
+        }
+        if (i + 2 * h <= m) for (r = 0; r < h; r++) {
+            BADM_I_CLAIM(c + (i + h + r) * c_row);
+            BADM_I_CLAIM(c + (i + h + r) * c_row + lanes - 1);
+        }
         if (width == lanes)
-            tile->run[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, from + i * from_row, from_row, c + i * c_row, c_row);
+            tile->run[which](terms, a, a_row, a_term, panel, panel_term, from + i * from_row, from_row, c + i * c_row, c_row);
         else {
             const float *begin = from;
             if (from_row) {
-                for (r = 0; r < tile->height[which]; r++) memcpy(edge + r * lanes, from + (i + r) * from_row, width * sizeof(float));
+                for (r = 0; r < h; r++) memcpy(edge + r * lanes, from + (i + r) * from_row, width * sizeof(float));
                 begin = edge;
             }
-            tile->run[which](terms, a + i * a_row, a_row, a_term, panel, panel_term, begin, from_row ? lanes : 0, edge, lanes);
-            for (r = 0; r < tile->height[which]; r++) memcpy(c + (i + r) * c_row, edge + r * lanes, width * sizeof(float));
+            tile->run[which](terms, a, a_row, a_term, panel, panel_term, begin, from_row ? lanes : 0, edge, lanes);
+            for (r = 0; r < h; r++) memcpy(c + (i + r) * c_row, edge + r * lanes, width * sizeof(float));
         }
-        i += tile->height[which];
     }
 }
 
 /* c[m,n] = what stands at `from` + a[m,k] b[k,n]; a and b by strides, so either may be transposed; c row-major. from: c, to add to it;
-   a row for all (from_row 0), as a bias; NULL: zero. scratch: badm_i_gemm_scratch(set, k) bytes. upper: what lies below the diagonal
-   need not be right, and most of it is left out. */
+   a row for all (from_row 0), as a bias; NULL: zero. scratch: badm_i_gemm_scratch bytes. upper: what lies below the diagonal need
+   not be right, and most of it is left out. */
 static void badm_i_gemm_part(const badm_i_kernels *set, int level, float *scratch, size_t m, size_t n, size_t k,
                              const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
                              const float *from, size_t from_row, float *c, size_t c_row, int upper)
 {
     static const float zero[BADM_I_WIDEST] = { 0 };
-    float *edge = scratch, *row = edge + BADM_I_TALLEST * BADM_I_WIDEST, *packed = row + BADM_I_WIDEST;
-    size_t blocks, terms, j, lanes, start = 0;
+    float *edge = scratch, *row = edge + BADM_I_TALLEST * BADM_I_WIDEST, *packed = row + BADM_I_WIDEST, *strips;
+    size_t blocks, terms, i, j, lanes, start, rows_at_once = m;
+    int packs;
     if (!set) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row); return; }
     blocks = (k + BADM_I_PACK_TERMS - 1) / BADM_I_PACK_TERMS;           /* of about equal length */
     terms = blocks > 1 ? badm_i_round_up((k + blocks - 1) / blocks, 8) : k;
-    while (start < k) {
+    strips = packed + terms * BADM_I_WIDEST;
+    packs = badm_i_packs_rows(m, n, a_row, a_term);
+    if (packs && m > BADM_I_PACK_ROWS) rows_at_once = BADM_I_PACK_ROWS;
+    for (start = 0; start < k; start += terms) {
         if (terms > k - start) terms = k - start;
-        for (j = 0; j < n; j += lanes) {
-            const badm_i_tile *tile = set->tile;
-            const float *b_part = b + start * b_term + j * b_col, *panel = packed, *begin = zero;
-            size_t width, panel_term, begin_row = 0;
-            while (tile + 1 < set->tile + set->tiles && n - j <= tile[1].lanes) tile++;
-            lanes = tile->lanes;
-            width = n - j < lanes ? n - j : lanes;
-            if (start > 0) { begin = c + j; begin_row = c_row; }
-            else if (from && (from_row || width == lanes)) { begin = from + j; begin_row = from_row; }
-            else if (from) { memcpy(row, from + j, width * sizeof(float)); memset(row + width, 0, (lanes - width) * sizeof(float)); begin = row; }
-            if (b_col == 1 && width == lanes && m <= 2u * tile->height[0]) { panel = b_part; panel_term = b_term; }
-            else {
-                if (b_col == 1) badm_i_pack_rows(level, b_part, b_term, terms, width, lanes, packed);
-                else badm_i_pack_turned(level, b_part, b_col, terms, width, lanes, packed);
-                panel_term = lanes;
+        for (i = 0; i < m; i += rows_at_once) {
+            size_t rows = m - i < rows_at_once ? m - i : rows_at_once;
+            badm_i_rows_of of;
+            badm_i_ahead ahead;
+            of.a = a + start * a_term + i * a_row;
+            of.row = a_row;
+            of.term = a_term;
+            of.packed = 0;
+            for (j = 0; j < n; j += lanes) {
+                const badm_i_tile *tile = set->tile;
+                const float *b_part = b + start * b_term + j * b_col, *panel = packed, *begin = zero;
+                size_t width, panel_term, begin_row = 0, count = rows;
+                while (tile + 1 < set->tile + set->tiles && n - j <= tile[1].lanes) tile++;
+                lanes = tile->lanes;
+                width = n - j < lanes ? n - j : lanes;
+                if (upper && j + width <= i) continue;                  /* all of it is below the diagonal */
+                if (upper && j + width < i + rows) count = j + width - i;
+                if (start > 0) { begin = c + i * c_row + j; begin_row = c_row; }
+                else if (from && (from_row || width == lanes)) { begin = from + i * from_row + j; begin_row = from_row; }
+                else if (from) {
+                    memcpy(row, from + j, width * sizeof(float));
+                    memset(row + width, 0, (lanes - width) * sizeof(float));
+                    begin = row;
+                }
+                if (b_col == 1 && width == lanes && m <= 2u * tile->height[0]) { panel = b_part; panel_term = b_term; }
+                else {
+                    if (b_col == 1) badm_i_pack_rows(level, b_part, b_term, terms, width, lanes, packed);
+                    else badm_i_pack_turned(level, b_part, b_col, terms, width, lanes, packed);
+                    panel_term = lanes;
+                }
+                if (packs && tile == set->tile && !upper) {             /* strips are as tall as the widest tile's kernels */
+                    if (!of.packed) {
+                        badm_i_pack_strips(level, tile, rows, terms, &of, strips);
+                        of.a = strips;
+                        of.packed = 1;
+                    }
+                } else if (of.packed) {
+                    of.a = a + start * a_term + i * a_row;
+                    of.packed = 0;
+                }
+                ahead.b = b_part + lanes;
+                ahead.term = b_term;
+                ahead.terms = b_col == 1 && panel == packed && n - j >= 2 * lanes && rows >= 96 ? terms : 0;
+                badm_i_panel(tile, count, terms, &of, panel, panel_term, begin, begin_row, c + i * c_row + j, c_row, width, edge, &ahead);
             }
-            badm_i_panel(tile, upper && j + width < m ? j + width : m, terms, a + start * a_term, a_row, a_term, panel, panel_term,
-                         begin, begin_row, c + j, c_row, width, edge);
         }
-        start += terms;
     }
 }
 
@@ -2177,6 +2334,15 @@ static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, si
         return;
     }
 #endif
+    if (set && c_row == n && badm_i_turns_result(m, n, k, a_term, b_col)) {
+        float *turned = scratch;
+        size_t i, j;
+        for (j = 0; j < n; j++) for (i = 0; i < m; i++) turned[j * m + i] = from ? from[i * from_row + j] : 0.0f;
+        badm_i_gemm_part(set, level, scratch + badm_i_round_up(m * n, 16), n, m, k, b, b_col, b_term, a, a_term, a_row, turned, m,
+                         turned, m, 0);
+        badm_i_pack_turned(level, turned, m, m, n, n, c);
+        return;
+    }
     badm_i_gemm_part(set, level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row, 0);
 }
 
@@ -3402,24 +3568,39 @@ typedef struct badm_i_product { size_t batch, m, n, k, b_step; uint8_t a_turned,
 static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
                             const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c, size_t c_row)
 {
-    size_t bytes = badm_i_gemm_scratch(t->kernels, k), before = t->scratch_used;
+    size_t bytes, before = t->scratch_used;
     float *scratch;
     if (badm_i_is_narrow(t->level, m, n, k)) {
         badm_i_gemm(t->kernels, t->level, NULL, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
         return;
     }
+    bytes = badm_i_gemm_scratch(t->kernels, m, n, k, badm_i_packs_rows(m, n, a_row, a_term),
+                                badm_i_turns_result(m, n, k, a_term, b_col));
     scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
     if (!bytes || scratch)
         badm_i_gemm(t->kernels, t->level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
     t->scratch_used = before;
 }
 
+/* Scratch for a product and those of its backward pass, which have the same three sizes in other places. */
 static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
 {
-    size_t most = m > n ? m : n;                /* backward sums over m or n */
+    static const uint8_t order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+    size_t size[3];
+    int i;
     if (!t->dry) return;
     t->work += (uint64_t)m * n * k;
-    badm_scratch_reserve(t, badm_i_gemm_scratch(t->kernels, most > k ? most : k));
+    size[0] = m;
+    size[1] = n;
+    size[2] = k;
+    for (i = 0; i < 6; i++) {
+        m = size[order[i][0]];
+        n = size[order[i][1]];
+        k = size[order[i][2]];
+        badm_scratch_reserve(t, badm_i_gemm_scratch(t->kernels, m, n, k,
+                                                    badm_i_packs_rows(m, n, m, 0) || badm_i_packs_rows(m, n, k, 1),
+                                                    badm_i_turns_result(m, n, k, 1, 0)));
+    }
 }
 
 static void badm_i_matmul_forward(badm_tape *t, badm_tensor *y)
@@ -4362,8 +4543,8 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
    >>workers    A trainer's memory, its pool, and the gradient of one slot.
 
    A step's phases are jobs handed to badm_i_parallel(). Who runs a job must not show in its result: a job writes only its own
-   slot, its own range of parameters, or waits for its turn where an order is needed (badm_i_turn). Jobs are taken in ascending
-   order, so turns cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
+   slot, its own range of parameters, or waits for the job before it where an order is needed (badm_i_await). Jobs are taken in
+   ascending order, so that cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
    ===================================================================================================================== */
 
 #define BADM_I_RANGE 16384          /* elements of a job over parameters, at most; a multiple of BADM_I_RUN */
@@ -4393,6 +4574,7 @@ typedef float badm_i_lanes[BADM_I_SUMS][BADM_I_LANES];
 typedef struct badm_i_slot {
     float loss, norm, square, alpha;
     uint32_t first, samples, count, hits, hits_of;
+    uint32_t folded;                /* pieces of its gradient that are in the mean, where slots share buffers */
     badm_result result;
 } badm_i_slot;
 
@@ -4404,6 +4586,7 @@ typedef struct badm_i_worker {
     badm_error error;               /* of the lowest slot that failed here */
     uint32_t error_slot, number;
     badm_trainer *trainer;
+    uint32_t next_job, end_job;     /* its own part of jobs that need no order */
 #ifndef BADM_I_SERIAL
     badm_i_thread thread;
 #endif
@@ -4414,11 +4597,12 @@ typedef void (*badm_i_job)(badm_trainer *tr, uint32_t worker, uint32_t job);
 typedef struct badm_i_pool {
     badm_i_job run;
     uint32_t jobs, next, done, turn;
+    uint8_t anywhere;               /* jobs need no order */
 #ifndef BADM_I_SERIAL
     badm_i_mutex mutex;
     badm_i_condition start, progress;
     uint32_t generation, threads, ready;
-    uint8_t stop;
+    uint8_t stop, spins;            /* spins: there are processors enough for it */
 #endif
 } badm_i_pool;
 
@@ -4452,6 +4636,7 @@ struct badm_trainer {
     size_t n;                       /* floats of a gradient vector */
     uint32_t layout, slots, workers, piece;
     int level, has_moments;         /* level: of the loops */
+    uint32_t misses;                /* of the caller's waiting for its workers */
     size_t tape_bytes, bytes, range_count, vector_count;
     uint32_t group_count, settings, trained;                /* trained: parameters */
     uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
@@ -4509,17 +4694,41 @@ struct badm_method {
 
 #ifndef BADM_I_SERIAL
 
+/* Waits a little, awake, for something that other threads do; `misses` counts how often in vain, and after a few that is tried
+   rarely: on a busy machine it only takes time from those waited for. */
+#define BADM_I_WAIT_AWAKE(p, misses, limit, condition)                                          \
+    do {                                                                                        \
+        int spin_;                                                                              \
+        if (!(p)->spins || ((misses) >= 4 && (misses)++ % 64 != 0)) break;                      \
+        for (spin_ = 0; spin_ < (limit) && !(condition); spin_++) badm_i_pause();               \
+        if (spin_ < (limit)) (misses) = 0;                                                      \
+        else (misses)++;                                                                        \
+    } while (0)
+
+/* The next job of a worker, the lock held: in ascending order; or its own part first, which it had the last time too and whose
+   numbers are in its cache, then the end of another's. */
+static uint32_t badm_i_next_job(badm_trainer *tr, uint32_t worker)
+{
+    uint32_t i;
+    tr->pool.next++;
+    if (!tr->pool.anywhere) return tr->pool.next - 1;
+    if (tr->worker[worker].next_job < tr->worker[worker].end_job) return tr->worker[worker].next_job++;
+    for (i = 0; tr->worker[i].next_job == tr->worker[i].end_job; i++) { }
+    return --tr->worker[i].end_job;
+}
+
 static void badm_i_take_jobs(badm_trainer *tr, uint32_t worker)
 {
     badm_i_pool *p = &tr->pool;
     badm_i_lock(&p->mutex);
     while (p->next < p->jobs) {
         badm_i_job run = p->run;
-        uint32_t job = p->next++;
+        uint32_t job = badm_i_next_job(tr, worker);
         badm_i_unlock(&p->mutex);
         run(tr, worker, job);
         badm_i_lock(&p->mutex);
-        if (++p->done == p->jobs) badm_i_wake_all(&p->progress);
+        BADM_I_SET(p->done, p->done + 1);
+        if (p->done == p->jobs) badm_i_wake_all(&p->progress);
     }
     badm_i_unlock(&p->mutex);
 }
@@ -4528,11 +4737,17 @@ static badm_i_thread_result BADM_I_THREAD_CALL badm_i_thread_main(void *arg)
 {
     badm_i_worker *w = (badm_i_worker *)arg;
     badm_i_pool *p = &w->trainer->pool;
-    uint32_t seen = 0;
+    uint32_t seen = 0, misses = 0;
     badm_i_fpu_enter();
     badm_i_lock(&p->mutex);
     while (!p->stop) {
-        if (p->generation == seen) { badm_i_wait(&p->start, &p->mutex); continue; }
+        if (p->generation == seen) {
+            badm_i_unlock(&p->mutex);
+            BADM_I_WAIT_AWAKE(p, misses, BADM_I_SPINS, BADM_I_GLANCE(p->generation) != seen);
+            badm_i_lock(&p->mutex);
+            if (p->generation == seen && !p->stop) badm_i_wait(&p->start, &p->mutex);
+            continue;
+        }
         seen = p->generation;
         badm_i_unlock(&p->mutex);
         badm_i_take_jobs(w->trainer, w->number);
@@ -4544,58 +4759,70 @@ static badm_i_thread_result BADM_I_THREAD_CALL badm_i_thread_main(void *arg)
 
 #endif
 
-/* Runs jobs 0..jobs-1, on all workers or, when there is little to do, here. Returns when all are done. */
-static void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little)
+/* Runs jobs 0..jobs-1, on all workers or, when there is little to do, here. Returns when all are done. anywhere: in no order. */
+static void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little, int anywhere)
 {
     badm_i_pool *p = &tr->pool;
     uint32_t job;
 #ifndef BADM_I_SERIAL
     if (p->threads > 0 && jobs > 1 && !little) {
+        uint32_t i;
         badm_i_lock(&p->mutex);
         p->run = run;
         p->jobs = jobs;
+        p->anywhere = (uint8_t)anywhere;
+        for (i = 0; i < tr->workers; i++) {
+            tr->worker[i].next_job = (uint32_t)((uint64_t)jobs * i / tr->workers);
+            tr->worker[i].end_job = (uint32_t)((uint64_t)jobs * (i + 1) / tr->workers);
+        }
         p->next = p->done = p->turn = 0;
-        p->generation++;
+        BADM_I_SET(p->generation, p->generation + 1);
         badm_i_wake_all(&p->start);
         badm_i_unlock(&p->mutex);
         badm_i_take_jobs(tr, 0);
+        BADM_I_WAIT_AWAKE(p, tr->misses, 2 * BADM_I_SPINS, BADM_I_GLANCE(p->done) == jobs);
         badm_i_lock(&p->mutex);
         while (p->done < jobs) badm_i_wait(&p->progress, &p->mutex);
         badm_i_unlock(&p->mutex);
         return;
     }
 #endif
-    (void)little;
+    (void)little; (void)anywhere;
     p->turn = 0;
     for (job = 0; job < jobs; job++) run(tr, 0, job);
 }
 
-/* Between these two, jobs are alone and in ascending order. */
-static void badm_i_turn_begin(badm_trainer *tr, uint32_t job)
+/* Waits until *counter, which another job raises by badm_i_raise, is at least `least`. That job was taken before. */
+static void badm_i_await(badm_trainer *tr, const uint32_t *counter, uint32_t least)
 {
 #ifndef BADM_I_SERIAL
     badm_i_pool *p = &tr->pool;
+    uint32_t misses = 0;
     if (p->threads == 0) return;
+    BADM_I_WAIT_AWAKE(p, misses, BADM_I_SPINS, BADM_I_GLANCE(*counter) >= least);
     badm_i_lock(&p->mutex);
-    while (p->turn != job) badm_i_wait(&p->progress, &p->mutex);
+    while (*counter < least) badm_i_wait(&p->progress, &p->mutex);
     badm_i_unlock(&p->mutex);
 #else
-    (void)tr; (void)job;
+    (void)tr; (void)counter; (void)least;
 #endif
 }
 
-static void badm_i_turn_end(badm_trainer *tr)
+static void badm_i_raise(badm_trainer *tr, uint32_t *counter, uint32_t to)
 {
 #ifndef BADM_I_SERIAL
     badm_i_pool *p = &tr->pool;
-    if (p->threads == 0) { p->turn++; return; }
-    badm_i_lock(&p->mutex);
-    p->turn++;
-    badm_i_wake_all(&p->progress);
-    badm_i_unlock(&p->mutex);
+    if (p->threads > 0) {
+        badm_i_lock(&p->mutex);
+        BADM_I_SET(*counter, to);
+        badm_i_wake_all(&p->progress);
+        badm_i_unlock(&p->mutex);
+        return;
+    }
 #else
-    tr->pool.turn++;
+    (void)tr;
 #endif
+    *counter = to;
 }
 
 static void badm_i_pool_stop(badm_trainer *tr)
@@ -4631,6 +4858,7 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
         return BADM_ERR_THREAD;
     }
     p->ready = 1;
+    p->spins = tr->workers <= badm_cpu_count();
     while (p->threads + 1 < tr->workers) {
         badm_i_worker *w = &tr->worker[p->threads + 1];
         if (badm_i_thread_start(&w->thread, badm_i_thread_main, w)) { badm_i_pool_stop(tr); return BADM_ERR_THREAD; }
@@ -4902,6 +5130,23 @@ static void badm_i_in_metric(const badm_trainer *tr, const badm_i_range *r, size
 
 /* ---- the mean gradient ---- */
 
+/* The usual numbers of slots at once: the same sums. */
+BADM_I_INLINE void badm_i_fold_two_body(size_t n, float a, const float *x, float b, const float *y, float share, float *to)
+{
+    size_t i;
+    for (i = 0; i < n; i++) to[i] = (a * x[i] + b * y[i]) * share;
+}
+BADM_I_LOOP(badm_i_fold_two, (n, a, x, b, y, share, to), size_t n, float a, const float *x, float b, const float *y, float share, float *to)
+
+BADM_I_INLINE void badm_i_fold_four_body(size_t n, float a, const float *x, float b, const float *y, float c, const float *u, float d,
+                                         const float *v, float share, float *to)
+{
+    size_t i;
+    for (i = 0; i < n; i++) to[i] = (((a * x[i] + b * y[i]) + c * u[i]) + d * v[i]) * share;
+}
+BADM_I_LOOP(badm_i_fold_four, (n, a, x, b, y, c, u, d, v, share, to), size_t n, float a, const float *x, float b, const float *y, float c,
+            const float *u, float d, const float *v, float share, float *to)
+
 /* Of n elements from place o on, before clipping: in place where it stands, else put together in `space`: in slot order, each slot
    times its count, the whole times 1/all. squares: the mean of the squares instead. n is at most BADM_I_RUN. */
 static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, int squares, float *space)
@@ -4922,6 +5167,14 @@ static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, i
         float weight = (float)tr->slot[s].count, square[BADM_I_RUN];
         const float *g = tr->gradient[s] + o;
         if (squares) { badm_i_squares(tr->level, n, g, square); g = square; }
+        else if (s == 0 && tr->active == 2) {
+            badm_i_fold_two(tr->level, n, weight, g, (float)tr->slot[1].count, tr->gradient[1] + o, tr->share, space);
+            return space;
+        } else if (s == 0 && tr->active == 4) {
+            badm_i_fold_four(tr->level, n, weight, g, (float)tr->slot[1].count, tr->gradient[1] + o, (float)tr->slot[2].count,
+                             tr->gradient[2] + o, (float)tr->slot[3].count, tr->gradient[3] + o, tr->share, space);
+            return space;
+        }
         if (s == 0) badm_i_set_scaled(tr->level, n, weight, g, space);
         else badm_i_add_scaled(tr->level, n, weight, g, space);
     }
@@ -5314,7 +5567,7 @@ static size_t badm_i_orthogonal_bytes(const badm_i_kernels *set, size_t rows, si
 {
     size_t r = rows < cols ? rows : cols, c = rows < cols ? cols : rows;
     return (2 * badm_i_round_up(rows * cols, BADM_I_PAD) + 4 * badm_i_round_up(r * r, BADM_I_PAD)) * sizeof(float)
-        + badm_i_round_up(badm_i_gemm_scratch(set, c), BADM_I_ALIGN);
+        + badm_i_round_up(badm_i_gemm_scratch(set, c, BADM_I_TURNED / c + 1, c, 1, 1), BADM_I_ALIGN);
 }
 
 /* What orthogonalising needs at hand. */
@@ -5432,6 +5685,18 @@ static void badm_i_decay_of(const badm_trainer *tr, const badm_i_record *p, floa
     *shrink = tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
 }
 
+/* Brings what the next run will read and write near: on several workers much of it is in other processors' caches. */
+static void badm_i_fetch_run(const badm_trainer *tr, size_t o, const float *w)
+{
+    size_t i, v;
+    uint32_t s;
+    for (i = 0; i < BADM_I_RUN; i += BADM_I_ALIGN / sizeof(float)) {
+        for (s = 0; tr->gradient[0] && s < tr->active; s++) BADM_I_FETCH(tr->gradient[s] + o + i);
+        for (v = 0; v < tr->vector_count && v < 2; v++) BADM_I_CLAIM(tr->vector[v] + o + i);
+        BADM_I_CLAIM(w + i);
+    }
+}
+
 /* The runs of `size` elements from a range on through the method. direction: where an orthogonal tensor's is gathered instead of being applied. */
 static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t size, float *direction, float (*lanes)[BADM_I_LANES])
 {
@@ -5452,6 +5717,7 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
         run.o = p->gradient + r->start + i;
         run.w = w + i;
         run.d = direction ? direction + i : d;
+        if (i + 2 * BADM_I_RUN <= size) badm_i_fetch_run(tr, run.o + BADM_I_RUN, run.w + BADM_I_RUN);
         if (per_slot) {
             run.lanes = lanes;
             badm_i_per_slot_delta(tr, &run);
@@ -5925,10 +6191,12 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     else tr->vector_count = (badm_i_has_moment(tr) ? 1u : 0u) + (size_t)tr->slots * (d->metric == BADM_SISA ? 2u : 1u);
 }
 
-/* Every slot has a gradient of its own when there are few, or when the form needs all of them at once. */
+/* Every slot has a gradient of its own when the form needs all of them at once, or when with the method's vectors they are no more
+   than four and one for each worker and the sum. Otherwise slots share buffers and are added up as they finish. */
 static int badm_i_slots_own_gradients(const badm_trainer *tr)
 {
-    return tr->d.form == BADM_PER_SLOT || tr->slots <= tr->workers + 1;
+    size_t least = tr->slots < tr->workers + 1 ? tr->slots : tr->workers + 1;
+    return tr->d.form == BADM_PER_SLOT || tr->vector_count + tr->slots <= 4 + least;
 }
 
 /* Gives out pieces of the trainer's block; with base NULL only counts. */
@@ -6205,19 +6473,26 @@ BADM_API size_t badm_trainer_memory(const badm_trainer *tr)
 static int badm_i_little_work(const badm_trainer *tr) { return tr->work * tr->active < 60000u; }
 static int badm_i_little_update(const badm_trainer *tr) { return tr->n < 32768u; }
 
-/* The sum of the slots' gradients times their counts, while slots run one after another through few buffers. */
+/* The sum of the slots' gradients times their counts, while slots run one after another through few buffers: piece by piece, each
+   behind the slot before. The first slot's is where the sum will be. */
 static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
 {
     float weight = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count, square[BADM_I_RUN];
-    size_t i, n;
-    if (s == 0) badm_i_set_scaled(tr->level, tr->n, weight, g, tr->mean);
-    else badm_i_add_scaled(tr->level, tr->n, weight, g, tr->mean);
-    if (!tr->mean_square) return;
-    for (i = 0; i < tr->n; i += n) {
-        n = tr->n - i < BADM_I_RUN ? tr->n - i : BADM_I_RUN;
-        badm_i_squares(tr->level, n, g + i, square);
-        if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->mean_square + i);
-        else badm_i_add_scaled(tr->level, n, weight, square, tr->mean_square + i);
+    size_t at, i, n, part;
+    uint32_t piece = 1;
+    for (at = 0; at < tr->n; at += part, piece++) {
+        part = tr->n - at < BADM_I_RANGE ? tr->n - at : BADM_I_RANGE;
+        if (s > 0) badm_i_await(tr, &tr->slot[s - 1].folded, piece);
+        if (s > 1) badm_i_add_scaled(tr->level, part, weight, g + at, tr->mean + at);
+        else if (s == 1) badm_i_join_scaled(tr->level, part, (float)tr->slot[0].count, tr->mean + at, weight, g + at);
+        else if (tr->active == 1 && weight != 1.0f) badm_i_set_scaled(tr->level, part, weight, g + at, tr->mean + at);
+        for (i = at; tr->mean_square && i < at + part; i += n) {
+            n = at + part - i < BADM_I_RUN ? at + part - i : BADM_I_RUN;
+            badm_i_squares(tr->level, n, g + i, square);
+            if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->mean_square + i);
+            else badm_i_add_scaled(tr->level, n, weight, square, tr->mean_square + i);
+        }
+        badm_i_raise(tr, &tr->slot[s].folded, piece);
     }
 }
 
@@ -6225,15 +6500,14 @@ static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
 {
     badm_i_worker *w = &tr->worker[worker];
     int own = tr->gradient[0] != NULL;
-    float *g = own ? tr->gradient[s] : w->gradient;
+    float *g = own ? tr->gradient[s] : s == 0 ? tr->mean : w->gradient;
     badm_result r = badm_i_slot_gradient(tr, w, s, 0, NULL, g);
     if (!r && badm_i_wants_spread(tr)) tr->slot[s].square = badm_i_slot_square(tr, g);
     if (!r) r = badm_i_slot_report(tr, w, s);
     tr->slot[s].result = r;
     if (own) return;
-    badm_i_turn_begin(tr, s);
-    if (!r) badm_i_fold_slot(tr, s, g);
-    badm_i_turn_end(tr);
+    if (r) badm_i_raise(tr, &tr->slot[s].folded, 0xFFFFFFFFu);         /* the step will be refused; nobody shall wait */
+    else badm_i_fold_slot(tr, s, g);
 }
 
 /* Where the mean gradient is needed before the update: it is written out, over the first slot's where that has a buffer. */
@@ -6388,11 +6662,11 @@ again:
     for (i = 0; i < tr->group_count; i++) memset(&tr->partial[i], 0, sizeof tr->partial[i]);
     do {
         badm_i_divide(tr, count, active);
-        badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr));
+        badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr), 0);
     } while (badm_i_slots_failed(tr, e));
     if (badm_i_gather(tr, e, out)) return e->code;
     if (badm_i_wants_mean(tr)) {
-        badm_i_parallel(tr, badm_i_job_mean, tr->group_count, badm_i_little_update(tr));
+        badm_i_parallel(tr, badm_i_job_mean, tr->group_count, badm_i_little_update(tr), 1);
         if (tr->d.allreduce && common) {
             if (badm_i_exchange(tr, tr->mean, tr->n, e)) return e->code;
             if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
@@ -6406,8 +6680,8 @@ again:
         if (tr->d.clip > 0 && out->grad_norm > tr->d.clip) out->clip_factor = tr->clip_factor = tr->d.clip / out->grad_norm;
     }
     if (tr->d.local_steps > 1) {
-        badm_i_parallel(tr, badm_i_job_first_move, tr->group_count, badm_i_little_update(tr));
-        badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr));
+        badm_i_parallel(tr, badm_i_job_first_move, tr->group_count, badm_i_little_update(tr), 1);
+        badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr), 0);
         if (badm_i_slots_failed(tr, e)) {
             if (!tr->d.allreduce) goto again;
             badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_step"),
@@ -6422,12 +6696,12 @@ again:
         if (e->code) return e->code;
     }
     if (per_slot && tr->d.allreduce) {
-        badm_i_parallel(tr, badm_i_job_aggregate, tr->group_count, badm_i_little_update(tr));
+        badm_i_parallel(tr, badm_i_job_aggregate, tr->group_count, badm_i_little_update(tr), 1);
         tr->total[tr->n] = badm_i_total(tr, BADM_I_PRIMAL);
         if (badm_i_exchange(tr, tr->total, tr->n + 1, e)) return e->code;
     }
-    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, tr->group_count, badm_i_little_update(tr));
-    badm_i_parallel(tr, badm_i_job_update, tr->group_count, badm_i_little_update(tr));
+    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, tr->group_count, badm_i_little_update(tr), 1);
+    badm_i_parallel(tr, badm_i_job_update, tr->group_count, badm_i_little_update(tr), 1);
     out->step = tr->step;
     out->epoch = tr->epoch;
     out->samples = count * tr->d.local_steps;
@@ -6547,7 +6821,7 @@ static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
     }
     if (e.code) { w->error = e; w->error_slot = job; }
     else if (v->out) memcpy(v->out + (size_t)first * v->width, y->data, badm_size(y) * sizeof(float));
-    badm_i_turn_begin(tr, job);
+    badm_i_await(tr, &tr->pool.turn, job);
     if (e.code && !v->result) { v->result = e.code; v->error = e; }
     if (!v->result && !v->out) {
         float counted = (float)(t->counted ? t->count : b.count);
@@ -6556,7 +6830,7 @@ static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
     }
     v->hits += t->hits;
     v->hits_of += t->hits_of;
-    badm_i_turn_end(tr);
+    badm_i_raise(tr, &tr->pool.turn, job + 1);
 }
 
 static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
@@ -6571,7 +6845,7 @@ static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
         v->result = BADM_OK;
         tr->evaluation = v;
         badm_i_divide(tr, tr->slots, tr->slots);
-        badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->work * (v->n / v->piece + 1) < 60000u);
+        badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->work * (v->n / v->piece + 1) < 60000u, 0);
         tr->evaluation = NULL;
         if (v->result) { tr->slot[0].result = v->result; tr->worker[0].error = v->error; tr->worker[0].error_slot = 0; }
     } while (badm_i_slots_failed(tr, &e));

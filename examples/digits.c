@@ -61,7 +61,7 @@ static int complain(const char *sentence)
 
 typedef struct options {
     const char *data, *out, *metric_name;   /* data NULL: draw the digits */
-    uint32_t epochs, batch, sub_batches, workers, held_out, seed;
+    uint32_t epochs, batch, sub_batches, workers, images, held_out, seed;
     float lr, sigma, rho;
     badm_metric metric;
     int softmax, help;
@@ -90,6 +90,7 @@ static const char usage[] =
     "  --metric NAME     BADM's metric: plain, diagonal or orthogonal (orthogonal)\n"
     "  --sigma X         BADM's consensus weight; 1/sigma is the long-run step size (by metric)\n"
     "  --rho X           BADM's proximal weight; rho/(rho+sigma) is the momentum (by metric)\n"
+    "  --images N        learn from the first N training images only, for a quick look (all)\n"
     "  --held-out N      test on the last N training images, not on the test images: for choosing the values above\n"
     "  --softmax         softmax regression (784-10) instead of the network, to see how hard the images are\n"
     "  --out DIR         where digits.safetensors, digits.csv and digits.svg go (build if there is one, else .)\n"
@@ -119,10 +120,10 @@ static const char *read_option(options *o, const char *name, const char *value)
     const struct { const char *name; uint32_t *count; float *number; const char **text; } known[] = {
         { "--epochs", &o->epochs, NULL, NULL },           { "--batch", &o->batch, NULL, NULL },
         { "--sub-batches", &o->sub_batches, NULL, NULL }, { "--workers", &o->workers, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL },               { "--held-out", &o->held_out, NULL, NULL },
-        { "--lr", NULL, &o->lr, NULL },                   { "--sigma", NULL, &o->sigma, NULL },
-        { "--rho", NULL, &o->rho, NULL },                 { "--metric", NULL, NULL, &o->metric_name },
-        { "--out", NULL, NULL, &o->out }
+        { "--seed", &o->seed, NULL, NULL },               { "--images", &o->images, NULL, NULL },
+        { "--held-out", &o->held_out, NULL, NULL },       { "--lr", NULL, &o->lr, NULL },
+        { "--sigma", NULL, &o->sigma, NULL },             { "--rho", NULL, &o->rho, NULL },
+        { "--metric", NULL, NULL, &o->metric_name },      { "--out", NULL, NULL, &o->out }
     };
     size_t i;
     for (i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -418,7 +419,8 @@ static void draw_digit(uint8_t *pixels, int digit, uint32_t number)
     for (i = 0; i < PIXELS; i++) pixels[i] = (uint8_t)(255 * clamp(canvas[i], 0, 1) + 0.5f);
 }
 
-static int draw_digits(dataset *d)
+/* All of them; with `first`, only so many of those to learn from, and all of the test. */
+static int draw_digits(dataset *d, uint32_t first)
 {
     uint8_t *labels;
     uint32_t i;
@@ -427,6 +429,7 @@ static int draw_digits(dataset *d)
     labels = d->drawn + (size_t)DRAWN * PIXELS;
     for (i = 0; i < DRAWN; i++) {
         labels[i] = (uint8_t)(i % CLASSES);
+        if (first && i >= first && i < DRAWN_TRAIN) continue;
         draw_digit(d->drawn + (size_t)i * PIXELS, labels[i], i);
     }
     d->train.pixels = d->drawn;
@@ -442,7 +445,8 @@ static int draw_digits(dataset *d)
 static int get_images(dataset *d, const options *o)
 {
     memset(d, 0, sizeof *d);
-    if (!(o->data ? load_mnist(d, o->data) : draw_digits(d))) return 0;
+    if (!(o->data ? load_mnist(d, o->data) : draw_digits(d, o->images))) return 0;
+    if (o->images && o->images < d->train.n) d->train.n = o->images;
     if (o->held_out) {
         if (o->held_out >= d->train.n) return complain("--held-out leaves no training images");
         d->train.n -= o->held_out;

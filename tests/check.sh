@@ -384,6 +384,7 @@ END
 # ---- programs ------------------------------------------------------------------------------------------------------------
 
 check_readme_programs() { sh tests/readme.sh "$dir"; }
+check_bits() { need gcc gcc; need clang clang; JOBS=2 sh tests/bits.sh "$dir"; }
 
 check_fuzz()
 {

@@ -7,4 +7,4 @@
 #include "badm.h"
 #include "kernels.h"
 
-int kernels_no_simd(const kernel_job *job, kernel_result *out) { return kernels_run(job, out); }
+KERNELS_BUILD(kernels_no_simd)

@@ -75,6 +75,7 @@ TEST(cos_is_within_2_units)     { compare("cos", badm_cosf, cos, 2); }
 TEST(sigmoid_is_within_2_units) { compare("sigmoid", badm_sigmoidf, sigmoid, 2); }
 TEST(tanh_is_within_4_units)    { compare("tanh", badm_tanhf, tanh, 4); }
 TEST(erf_is_within_4_units)     { compare("erf", badm_erff, erf, 4); }
+TEST(sqrt_is_within_half_a_unit) { compare("sqrt", badm_sqrtf, sqrt, 0.5); }
 
 /* The square root of a double, rounded to float, is the correctly rounded one: 53 >= 2*24 + 2 bits. */
 TEST(sqrt_is_correctly_rounded)
@@ -139,6 +140,52 @@ TEST(limits_are_exact)
     CHECK(same_bits(badm_sigmoidf(-infinity), zero));
 }
 
+/* ---- the operations' loops, which are vectorised, against the functions ---- */
+
+static float reference(badm_tensor *(*op)(badm_tape *, badm_tensor *), float x)
+{
+    if (op == badm_exp) return badm_expf(x);
+    if (op == badm_log) return badm_logf(x);
+    if (op == badm_sqrt) return badm_sqrtf(x);
+    if (op == badm_tanh) return badm_tanhf(x);
+    return badm_sigmoidf(x);
+}
+
+/* Elements of op(x[0..n-1]) whose bits are not the function's. */
+static unsigned other_bits(badm_tape *t, badm_tensor *(*op)(badm_tape *, badm_tensor *), const float *x, badm_dim n)
+{
+    badm_tensor *y;
+    const float *out;
+    unsigned bad = 0;
+    badm_dim i;
+    badm_tape_reset(t);
+    y = op(t, badm_input(t, 1, &n, x));
+    out = badm_data(t, y);
+    if (badm_size(y) != n || !out) return n;
+    for (i = 0; i < n; i++) bad += !same_bits(out[i], reference(op, x[i]));
+    return bad;
+}
+
+/* Bit patterns over all floats, both signs: subnormals, infinities and NaN among them. Each length of 1..70 gets others. */
+TEST(operations_have_the_bits_of_the_functions_at_every_length)
+{
+    enum { MANY = 65536 };
+    static badm_tensor *(*const op[])(badm_tape *, badm_tensor *) = { badm_exp, badm_log, badm_sqrt, badm_tanh, badm_sigmoid };
+    static float x[MANY];
+    badm_tape *t;
+    badm_dim n;
+    unsigned i;
+    for (i = 0; i < MANY; i++) x[i] = from_bits(i * 65537u + (i >> 3));
+    x[1] = from_bits(0x80000000u); x[2] = from_bits(0x7f800000u); x[3] = from_bits(0xff800000u); x[5] = from_bits(0x7fc00000u);
+    CHECK_INT(badm_tape_new(&t, NULL, MANY * 2 * sizeof(float) + 65536), BADM_OK);
+    for (i = 0; i < sizeof op / sizeof *op; i++) {
+        for (n = 1; n <= 70; n++) CHECK_INT(other_bits(t, op[i], x + (n - 1) * 907, n), 0);
+        for (n = 1; n <= 70; n++) CHECK_INT(other_bits(t, op[i], x, n), 0);
+        CHECK_INT(other_bits(t, op[i], x, MANY), 0);
+    }
+    badm_tape_free(t);
+}
+
 /* tanh and erf are odd, cos is even, and none leaves -1..1. */
 TEST(symmetries_are_exact)
 {
@@ -163,8 +210,10 @@ TEST_MAIN(
     RUN(sigmoid_is_within_2_units)
     RUN(tanh_is_within_4_units)
     RUN(erf_is_within_4_units)
+    RUN(sqrt_is_within_half_a_unit)
     RUN(sqrt_is_correctly_rounded)
     RUN(not_a_number_goes_through)
+    RUN(operations_have_the_bits_of_the_functions_at_every_length)
     RUN(limits_are_exact)
     RUN(symmetries_are_exact)
 )

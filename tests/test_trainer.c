@@ -569,6 +569,37 @@ static void note_log(badm_result r, const char *text, void *user)
     strncpy(log->text, text, sizeof log->text - 1);
 }
 
+/* A metric needs memory that the trainer has not taken: also a change to the metric that is in force already. */
+TEST(a_metric_set_after_creation_is_refused)
+{
+    static const badm_metric set[] = { BADM_PLAIN, BADM_DIAGONAL, BADM_ORTHOGONAL, BADM_METRIC_OF_TRAINER };
+    unsigned i, steps;
+    for (i = 0; i < sizeof set / sizeof *set; i++)
+        for (steps = 0; steps < 2; steps++) {
+            problem p;
+            badm_trainer_desc d;
+            badm_trainer *tr;
+            uint64_t hash;
+            problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+            problem_desc(&p, &d);
+            tr = start(&d);
+            if (steps) CHECK_INT(badm_step(tr, NULL, 8, NULL), BADM_OK);
+            hash = badm_model_hash(p.model);
+            CHECK_INT(badm_set_metric(p.model, "hidden", set[i]), 2);
+            CHECK_INT(badm_step(tr, NULL, 8, NULL), BADM_ERR_STATE);
+            CHECK_TEXT(badm_trainer_error(tr), "metric");
+            CHECK_INT(badm_epoch(tr, 8, 8, NULL, NULL), BADM_ERR_STATE);
+            CHECK(badm_model_hash(p.model) == hash);
+            CHECK_INT(badm_trainer_step(tr), steps);
+            badm_trainer_free(tr);
+            tr = start(&d);                             /* a new trainer knows it */
+            CHECK_INT(badm_step(tr, NULL, 8, NULL), BADM_OK);
+            CHECK(badm_model_hash(p.model) != hash);
+            badm_trainer_free(tr);
+            problem_free(&p);
+        }
+}
+
 TEST(errors_reach_the_log)
 {
     problem p;
@@ -1122,6 +1153,76 @@ TEST(resuming_mid_epoch_gives_the_bits_of_never_stopping)
     resumes(&two, 0);
 }
 
+/* ---- factors that change while training ---- */
+
+typedef size_t (*set_factor)(badm_model *m, const char *prefix, float factor);
+
+/* Three steps with `set` called before the third, and a trainer that had the factor before its only step, the third, which
+   begins with the other's checkpoint: the same bits, in the report too. Without the call: other bits. */
+static void takes_effect_at_once(const problem_variant *v, set_factor set, const char *prefix, float factor, float balance)
+{
+    uint64_t changed[2] = { 0, 0 }, unchanged = 0;
+    badm_report report[2];
+    unsigned i, j;
+    problem p;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    for (i = 0; i < 3; i++) {           /* 0: changes; 1: goes on, changed; 2: goes on, unchanged */
+        badm_writer w;
+        badm_reader r;
+        resume_desc(&p, &d, v, balance);
+        d.weight_decay = 0.02f;
+        d.clip = 0.05f;
+        if (i == 1) set(p.model, prefix, factor);
+        tr = start(&d);
+        if (i == 0) {
+            for (j = 0; j < 2; j++) CHECK_INT(badm_step(tr, NULL, 16, NULL), BADM_OK);
+            w = buffer_writer(&checkpoint);
+            CHECK_INT(badm_checkpoint_save_to(tr, &w), BADM_OK);
+            CHECK(set(p.model, prefix, factor) > 0);
+        } else {
+            r = buffer_reader(&checkpoint);
+            CHECK_INT(badm_checkpoint_load_from(tr, &r), BADM_OK);
+        }
+        if (i < 2) memset(&report[i], 0, sizeof report[0]);
+        CHECK_INT(badm_step(tr, NULL, 16, i < 2 ? &report[i] : NULL), BADM_OK);
+        if (i == 2) unchanged = badm_model_hash(p.model);
+        else changed[i] = badm_model_hash(p.model);
+        if (i == 1) CHECK(!memcmp(&report[0], &report[1], sizeof report[0]));
+        badm_trainer_free(tr);
+        problem_free(&p);
+    }
+    if (changed[0] != changed[1] || changed[0] == unchanged)
+        printf("%s, \"%s\" %g, balance %g\n", v->name, prefix, (double)factor, (double)balance);
+    CHECK(changed[0] == changed[1]);
+    CHECK(changed[0] != unchanged);
+}
+
+static void for_variants(set_factor set, const char *prefix, float factor)
+{
+    const problem_variant *all;
+    unsigned count, v;
+    all = problem_variants(&count);
+    for (v = 0; v < count; v++) {
+        takes_effect_at_once(all + v, set, prefix, factor, 0);
+        if (!all[v].method) takes_effect_at_once(all + v, set, prefix, factor, 2);
+    }
+}
+
+TEST(a_new_step_scale_takes_effect_at_once)
+{
+    for_variants(badm_set_step_scale, "output", 0.25f);
+    for_variants(badm_set_step_scale, "hidden.bias", 2);
+    for_variants(badm_set_step_scale, "", 0.5f);
+}
+
+TEST(a_new_weight_decay_takes_effect_at_once)
+{
+    for_variants(badm_set_weight_decay, "output", 0);
+    for_variants(badm_set_weight_decay, "hidden.weight", 3);
+    for_variants(badm_set_weight_decay, "", 0.5f);
+}
+
 TEST(a_checkpoint_of_another_trainer_is_refused)
 {
     const problem_variant *all;
@@ -1181,6 +1282,7 @@ TEST_MAIN(
     RUN(a_step_that_is_not_finite_leaves_no_trace)
     RUN(a_finite_loss_with_an_infinite_gradient_is_refused)
     RUN(freezing_after_creation_is_refused_until_undone)
+    RUN(a_metric_set_after_creation_is_refused)
     RUN(errors_reach_the_log)
     RUN(of_two_models_in_one_loss_only_the_trainers_is_trained)
     RUN(a_step_scale_scales_its_group)
@@ -1198,5 +1300,7 @@ TEST_MAIN(
     RUN(a_gradient_check_finds_a_wrong_backward)
     RUN(a_gradient_check_passes_right_losses)
     RUN(resuming_mid_epoch_gives_the_bits_of_never_stopping)
+    RUN(a_new_step_scale_takes_effect_at_once)
+    RUN(a_new_weight_decay_takes_effect_at_once)
     RUN(a_checkpoint_of_another_trainer_is_refused)
 )

@@ -1,0 +1,9 @@
+/* The library with the baseline's vectors at most (SSE2, NEON), for test_kernels.c. */
+#define BADM_STATIC
+#undef BADM_MAX_SIMD
+#define BADM_MAX_SIMD 1
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+#include "kernels.h"
+
+KERNELS_BUILD(kernels_baseline)
