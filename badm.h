@@ -106,7 +106,12 @@
        BADM_MALLOC(n), BADM_FREE(p)     the default allocator, both or neither
        BADM_ASSERT(x)         for misuse of the API alone (a null handle); default assert(), nothing with BADM_NO_STDLIB or NDEBUG
        BADM_NO_SIMD           plain C kernels only
+       BADM_MAX_SIMD          the widest instructions the program may choose: 0 as BADM_NO_SIMD, 1 the baseline (SSE2, NEON, WebAssembly
+                              SIMD), 2 AVX2 with FMA, 3 AVX-512 (default)
        BADM_REPRODUCIBLE      multiply, then add, everywhere: the bits of machines without fused multiply-add, on all machines
+       BADM_USE_CBLAS         large matrix products by cblas_sgemm of the BLAS you link (-lopenblas, say): see THREADS and BITS
+       BADM_CBLAS_HEADER      its header: default <cblas.h>; -DBADM_CBLAS_HEADER='"openblas/cblas.h"' or '<Accelerate/Accelerate.h>'
+       BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
        BADM_SELF_TEST         compiles badm_self_test()
 
    MEMORY
@@ -120,6 +125,8 @@
    THREADS
      A trainer has its own pool. The loss callback runs on the workers, several at once: `user` is shared and must only be read.
      All else runs on the thread that calls. Two trainers may be used from two threads. There is no global state.
+     With BADM_USE_CBLAS workers call BLAS side by side, so a trainer with more than one worker sets OpenBLAS to one thread, for the
+     whole program. With one worker it is left alone, and other libraries always are: their own settings say one thread.
 
    ERRORS
      Functions return a badm_result; nothing aborts, exits or prints. The sentence is in badm_model_error(), badm_trainer_error() or
@@ -131,6 +138,10 @@
      order that depends on shapes alone. Matrix products use one fused multiply-add per term where the machine has it (AVX2,
      AVX-512, NEON agree), else multiply and add; BADM_REPRODUCIBLE forces the latter. exp, log, tanh, erf, cos, sqrt and the random
      numbers are the library's own. Workers run in the default floating-point state whatever the host program has set.
+     BADM_USE_CBLAS: sums in BLAS's own order, which its version, processor and number of threads may change, so nothing is promised
+     between machines; and a sample's prediction may depend on how many are computed with it. What stays, where BLAS has one thread
+     and computes alike whichever thread calls it (so do OpenBLAS and the reference BLAS): the same bits for any number of workers.
+     With one worker or BADM_NO_THREADS, one thread is for you to set (OPENBLAS_NUM_THREADS=1).
 
    "IT DOES NOT LEARN"
      1. Scale the inputs to about -1..1 (badm_rows_u8 takes a scale and an offset). 2. Watch report.loss in the first 20 steps:
@@ -910,6 +921,16 @@ int memcmp(const void *a, const void *b, size_t n);
 #include <cpuid.h>
 #endif
 
+#ifdef BADM_USE_CBLAS
+#ifdef BADM_REPRODUCIBLE
+#error "badm.h: BADM_USE_CBLAS gives up what BADM_REPRODUCIBLE asks for: define one of the two"
+#endif
+#ifndef BADM_CBLAS_HEADER
+#define BADM_CBLAS_HEADER <cblas.h>
+#endif
+#include BADM_CBLAS_HEADER
+#endif
+
 #ifdef __FAST_MATH__
 #if defined(__GNUC__)
 #pragma message("badm.h: -ffast-math gives up the bit contract and the detection of infinities")
@@ -951,10 +972,20 @@ extern "C" {
 
 BADM_API long badm_version(void) { return BADM_VERSION; }
 
+/* Sections that run once or seldom are compiled for less compile time where the user asks for speed. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#define BADM_I_SELDOM _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\", \"fp-contract=off\")")
+#define BADM_I_OFTEN _Pragma("GCC pop_options")
+#else
+#define BADM_I_SELDOM
+#define BADM_I_OFTEN
+#endif
+
 /* ---- instruction sets ----
 
-   A loop is written once, in plain C, as an inline function NAME_body; BADM_I_LOOP compiles it for the baseline and, on x86-64, for
-   AVX2 as well, optimised whatever the user's flags are. Neither fuses multiplications with additions, so both have the same bits. */
+   A loop is written once, in plain C, as an inline function NAME_body. BADM_I_LOOP compiles it with vectors whatever the user's
+   flags are: on x86-64 for AVX2, beside the same loop as the user's flags have it for the few processors that lack it (that takes
+   compile time). Neither fuses multiplications with additions, so both have the same bits. */
 
 #ifndef BADM_MAX_SIMD
 #define BADM_MAX_SIMD 3
@@ -972,22 +1003,30 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #define BADM_I_SIMPLE
 #define BADM_I_AVX2 __attribute__((target("avx2,no-fma,no-avx512f")))
 #else
-#define BADM_I_FAST __attribute__((optimize("O3", "fp-contract=off", "no-trapping-math", "no-tree-loop-distribute-patterns")))
+#define BADM_I_FAST __attribute__((optimize("O2", "tree-loop-vectorize", "tree-slp-vectorize", "fp-contract=off", "no-trapping-math", \
+                                            "no-tree-loop-distribute-patterns")))
 #define BADM_I_SIMPLE __attribute__((optimize("O2", "fp-contract=fast", "no-tree-vectorize", "no-tree-loop-distribute-patterns")))
 #define BADM_I_O3 __attribute__((optimize("O3", "fp-contract=fast", "no-tree-loop-distribute-patterns")))
 #define BADM_I_AVX2 __attribute__((target("avx2")))
+#endif
+/* for (i = 0; i < n; i++), where no element depends on another one: arrays are the same or apart. */
+#ifdef __clang__
+#define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
+#else
+#define BADM_I_EACH(i, n) _Pragma("GCC ivdep") for (i = 0; i < (n); i++)
 #endif
 /* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
 #define BADM_I_SHORTCUT(condition, value) ((void)0)
 #else
 #define BADM_I_INLINE static inline
 #define BADM_I_FAST
+#define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
 #define BADM_I_SHORTCUT(condition, value) do { if (condition) return (value); } while (0)
 #endif
 
 #if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
 #define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
-    BADM_I_FAST static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                 \
+    static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                             \
     BADM_I_AVX2 BADM_I_FAST static void NAME##_avx2(__VA_ARGS__) { NAME##_body ARGUMENTS; }     \
     static void NAME(int level, __VA_ARGS__) { if (level) NAME##_avx2 ARGUMENTS; else NAME##_base ARGUMENTS; }
 #else
@@ -1213,6 +1252,19 @@ static void badm_i_lock(badm_i_mutex *m)
     }
     badm_i_lock_asleep(m);
 }
+
+/* Workers call BLAS side by side; threads of OpenBLAS's own would stand in their way. Other libraries lack the function. */
+#if defined(BADM_USE_CBLAS) && defined(__GNUC__) && defined(__ELF__)
+void openblas_set_num_threads(int threads) __attribute__((weak));
+#endif
+static void badm_i_blas_on_one_thread(void)
+{
+#if defined(BADM_USE_CBLAS) && defined(__GNUC__) && defined(__ELF__)
+    if (openblas_set_num_threads) openblas_set_num_threads(1);
+#elif defined(BADM_USE_CBLAS) && defined(OPENBLAS_VERSION)
+    openblas_set_num_threads(1);
+#endif
+}
 #endif
 
 BADM_API uint32_t badm_cpu_count(void)
@@ -1338,6 +1390,10 @@ BADM_I_INLINE float badm_i_choose(int condition, float a, float b)
     uint32_t mask = 0u - (uint32_t)condition;
     return badm_i_float((badm_i_bits(a) & mask) | (badm_i_bits(b) & ~mask));
 }
+
+/* x, or 0 for what is not begun yet and may be anything: one loop for both. */
+#define BADM_I_KEPT 0xFFFFFFFFu
+BADM_I_INLINE float badm_i_masked(float x, uint32_t mask) { return badm_i_float(badm_i_bits(x) & mask); }
 
 BADM_I_INLINE float badm_i_with_sign_of(float magnitude, float sign)
 {
@@ -1585,6 +1641,8 @@ static float badm_i_one_less_power(float b, uint64_t n)
    >>errors     An error is a small record; its sentence is written when somebody asks.
    ===================================================================================================================== */
 
+BADM_I_SELDOM
+
 /* Where text goes: buf[n], always closed by 0 when n > 0; `length` counts on past the end. */
 typedef struct badm_i_text { char *buf; size_t n, length; } badm_i_text;
 
@@ -1681,6 +1739,8 @@ static badm_result badm_i_error(badm_error *e, badm_result code, const char *ope
     e->name[i] = 0;
     return code;
 }
+
+BADM_I_OFTEN
 
 /* =====================================================================================================================
    >>kernels    Sums in an order that depends on shapes alone, and matrix products.
@@ -1780,7 +1840,7 @@ BADM_I_INLINE void badm_i_find_nonfinite_body(size_t n, const float *x, uint32_t
 {
     uint32_t bad = 0;
     size_t i;
-    for (i = 0; i < n; i++) bad |= ((badm_i_bits(x[i]) & 0x7F800000u) + 0x00800000u) & 0x80000000u;   /* an exponent all ones */
+    BADM_I_EACH(i, n) bad |= ((badm_i_bits(x[i]) & 0x7F800000u) + 0x00800000u) & 0x80000000u;   /* an exponent all ones */
     *found = bad;
 }
 BADM_I_LOOP(badm_i_find_nonfinite, (n, x, found), size_t n, const float *x, uint32_t *found)
@@ -1810,14 +1870,14 @@ BADM_I_LOOP(badm_i_add_to_lanes, (n, x, y, lane), size_t n, const float *x, cons
 BADM_I_INLINE void badm_i_add_scaled_body(size_t n, float a, const float *x, float *y)
 {
     size_t i;
-    for (i = 0; i < n; i++) y[i] += a * x[i];
+    BADM_I_EACH(i, n) y[i] += a * x[i];
 }
 BADM_I_LOOP(badm_i_add_scaled, (n, a, x, y), size_t n, float a, const float *x, float *y)
 
 BADM_I_INLINE void badm_i_set_scaled_body(size_t n, float a, const float *x, float *y)
 {
     size_t i;
-    for (i = 0; i < n; i++) y[i] = a * x[i];
+    BADM_I_EACH(i, n) y[i] = a * x[i];
 }
 BADM_I_LOOP(badm_i_set_scaled, (n, a, x, y), size_t n, float a, const float *x, float *y)
 
@@ -1825,14 +1885,14 @@ BADM_I_LOOP(badm_i_set_scaled, (n, a, x, y), size_t n, float a, const float *x, 
 BADM_I_INLINE void badm_i_join_scaled_body(size_t n, float a, float *x, float b, const float *y)
 {
     size_t i;
-    for (i = 0; i < n; i++) x[i] = a * x[i] + b * y[i];
+    BADM_I_EACH(i, n) x[i] = a * x[i] + b * y[i];
 }
 BADM_I_LOOP(badm_i_join_scaled, (n, a, x, b, y), size_t n, float a, float *x, float b, const float *y)
 
 BADM_I_INLINE void badm_i_add_body(size_t n, const float *x, float *y)
 {
     size_t i;
-    for (i = 0; i < n; i++) y[i] += x[i];
+    BADM_I_EACH(i, n) y[i] += x[i];
 }
 BADM_I_LOOP(badm_i_add, (n, x, y), size_t n, const float *x, float *y)
 
@@ -1849,8 +1909,8 @@ BADM_I_LOOP(badm_i_sum_to_lanes, (n, x, lane), size_t n, const float *x, float *
 BADM_I_INLINE void badm_i_sum_rows_body(size_t rows, size_t n, const float *x, int fresh, float *sum)
 {
     size_t i;
-    if (fresh) for (i = 0; i < n; i++) sum[i] = 0;
-    for (; rows > 0; rows--, x += n) for (i = 0; i < n; i++) sum[i] += x[i];
+    if (fresh) BADM_I_EACH(i, n) sum[i] = 0;
+    for (; rows > 0; rows--, x += n) BADM_I_EACH(i, n) sum[i] += x[i];
 }
 BADM_I_LOOP(badm_i_sum_rows, (rows, n, x, fresh, sum), size_t rows, size_t n, const float *x, int fresh, float *sum)
 
@@ -2324,10 +2384,57 @@ static void badm_i_gemm_part(const badm_i_kernels *set, int level, float *scratc
     }
 }
 
+#ifdef BADM_USE_CBLAS
+#ifndef BADM_CBLAS_LEAST
+#define BADM_CBLAS_LEAST 8192           /* below, the call costs about as much as it saves */
+#endif
+#define BADM_I_BLAS_INT 0x7FFFFFFFu
+
+/* The leading dimension by which BLAS finds a matrix [rows,cols] of these strides, turned or not; 0 if there is none. */
+static int badm_i_blas_leading(size_t rows, size_t cols, size_t row, size_t col, int *turned)
+{
+    size_t lines = rows, width = cols, step = row;
+    *turned = col != 1;
+    if (*turned) {
+        if (row != 1) return 0;
+        lines = cols;
+        width = rows;
+        step = col;
+    }
+    if (step < width) {
+        if (lines > 1) return 0;        /* lines that overlap */
+        step = width;                   /* there is no next line, but BLAS looks at the number */
+    }
+    return step <= BADM_I_BLAS_INT ? (int)step : 0;
+}
+
+/* badm_i_gemm by BLAS; 0, and nothing done, where the product is small or not of a kind that BLAS knows. */
+static int badm_i_gemm_blas(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
+                            const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c,
+                            size_t c_row)
+{
+    int a_turned, b_turned, a_leading, b_leading;
+    size_t i;
+    if (k == 0 || m * n < (size_t)BADM_CBLAS_LEAST / k) return 0;
+    if (m > BADM_I_BLAS_INT || n > BADM_I_BLAS_INT || k > BADM_I_BLAS_INT || c_row < n || c_row > BADM_I_BLAS_INT) return 0;
+    a_leading = badm_i_blas_leading(m, k, a_row, a_term, &a_turned);
+    b_leading = badm_i_blas_leading(k, n, b_term, b_col, &b_turned);
+    if (!a_leading || !b_leading) return 0;
+    if (from && (from != c || from_row != c_row))
+        for (i = 0; i < m; i++) memcpy(c + i * c_row, from + i * from_row, n * sizeof(float));
+    cblas_sgemm(CblasRowMajor, a_turned ? CblasTrans : CblasNoTrans, b_turned ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
+                1.0f, a, a_leading, b, b_leading, from ? 1.0f : 0.0f, c, (int)c_row);
+    return 1;
+}
+#endif
+
 static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, size_t m, size_t n, size_t k,
                         const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
                         const float *from, size_t from_row, float *c, size_t c_row)
 {
+#ifdef BADM_USE_CBLAS
+    if (badm_i_gemm_blas(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row)) return;
+#endif
 #if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
     if (badm_i_is_narrow(level, m, n, k)) {
         badm_i_gemm_narrow(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
@@ -2351,6 +2458,9 @@ static void badm_i_gemm_symmetric(const badm_i_kernels *set, int level, float *s
                                   size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col, float *c)
 {
     size_t i, j;
+#ifdef BADM_USE_CBLAS
+    if (set || !badm_i_gemm_blas(n, n, k, a, a_row, a_term, b, b_term, b_col, NULL, 0, c, n))      /* half is less work */
+#endif
     badm_i_gemm_part(set, level, scratch, n, n, k, a, a_row, a_term, b, b_term, b_col, NULL, 0, c, n, 1);
     for (i = 1; i < n; i++) for (j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
 }
@@ -2361,6 +2471,8 @@ static void badm_i_gemm_symmetric(const badm_i_kernels *set, int level, float *s
    Records are in chunks that never move, the slab may move when a parameter is added. `layout` counts every change of what is
    trained and where: whoever has planned memory by it compares before using the plan.
    ===================================================================================================================== */
+
+BADM_I_SELDOM
 
 #if UINTPTR_MAX <= 0xFFFFu
 #define BADM_I_RECORDS 4
@@ -2937,6 +3049,8 @@ BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n)
     return o.length;
 }
 
+BADM_I_OFTEN
+
 /* =====================================================================================================================
    >>tape       One arena, filled from below by tensors and their numbers in the order of recording; from above, for the length of
    one forward or backward function, by scratch. Reset is two assignments.
@@ -3353,21 +3467,20 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
     BADM_I_INLINE void badm_i_##NAME##_values_body(size_t n, const float *in, float *to)        \
     {                                                                                           \
         size_t i;                                                                               \
-        for (i = 0; i < n; i++) { float x = in[i]; to[i] = (Y); }                               \
+        BADM_I_EACH(i, n) { float x = in[i]; to[i] = (Y); }                               \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_values, (n, in, to), size_t n, const float *in, float *to)
 
 /* An operation on the function that badm_i_NAME_values writes. */
 #define BADM_I_ELEMENTWISE_OP(NAME, DX)                                                         \
-    BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, const float *in, const float *out, const float *dy, int fresh, float *dx) \
+    BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, const float *in, const float *out, const float *dy, uint32_t kept, float *dx) \
     {                                                                                           \
         size_t i;                                                                               \
         (void)in; (void)out;                                                                    \
-        if (fresh) for (i = 0; i < n; i++) { float x = in[i], y = out[i]; (void)x; (void)y; dx[i] = 0.0f + dy[i] * (DX); } \
-        else for (i = 0; i < n; i++) { float x = in[i], y = out[i]; (void)x; (void)y; dx[i] += dy[i] * (DX); } \
+        BADM_I_EACH(i, n) { float x = in[i], y = out[i]; (void)x; (void)y; dx[i] = badm_i_masked(dx[i], kept) + dy[i] * (DX); } \
     }                                                                                           \
-    BADM_I_LOOP(badm_i_##NAME##_slopes, (n, in, out, dy, fresh, dx), size_t n, const float *in, const float *out, const float *dy, \
-                int fresh, float *dx)                                                           \
+    BADM_I_LOOP(badm_i_##NAME##_slopes, (n, in, out, dy, kept, dx), size_t n, const float *in, const float *out, const float *dy, \
+                uint32_t kept, float *dx)                                                       \
     static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
     {                                                                                           \
         badm_i_##NAME##_values(t->level, badm_size(y), y->in[0]->data, y->data);                \
@@ -3376,7 +3489,7 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
     {                                                                                           \
         int fresh;                                                                              \
         float *dx = badm_i_grad_start(t, y->in[0], &fresh);                                     \
-        if (dx) badm_i_##NAME##_slopes(t->level, badm_size(y), y->in[0]->data, y->data, y->grad, fresh, dx); \
+        if (dx) badm_i_##NAME##_slopes(t->level, badm_size(y), y->in[0]->data, y->data, y->grad, fresh ? 0 : BADM_I_KEPT, dx); \
     }                                                                                           \
     BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x)                             \
     {                                                                                           \
@@ -3420,14 +3533,14 @@ BADM_I_ELEMENTWISE_OP(sqrt, 0.5f / y)
     BADM_I_INLINE void badm_i_##NAME##_values_body(size_t n, float c, const float *in, float *to) \
     {                                                                                           \
         size_t i;                                                                               \
-        for (i = 0; i < n; i++) { float x = in[i]; to[i] = (Y); }                               \
+        BADM_I_EACH(i, n) { float x = in[i]; to[i] = (Y); }                               \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_values, (n, c, in, to), size_t n, float c, const float *in, float *to) \
     BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, float c, const float *in, const float *dy, float *dx) \
     {                                                                                           \
         size_t i;                                                                               \
         (void)in; (void)c;                                                                      \
-        for (i = 0; i < n; i++) { float x = in[i]; (void)x; dx[i] += dy[i] * (DX); }            \
+        BADM_I_EACH(i, n) { float x = in[i]; (void)x; dx[i] += dy[i] * (DX); }            \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_slopes, (n, c, in, dy, dx), size_t n, float c, const float *in, const float *dy, float *dx) \
     static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
@@ -3505,9 +3618,9 @@ static badm_tensor *badm_i_binary(badm_tape *t, const badm_op *op, badm_tensor *
     BADM_I_INLINE void badm_i_##NAME##_row_body(size_t n, const float *a, size_t as, const float *b, size_t bs, float *to) \
     {                                                                                           \
         size_t i;                                                                               \
-        if (as && bs) for (i = 0; i < n; i++) { float x = a[i], z = b[i]; to[i] = (Y); }        \
-        else if (as) for (i = 0; i < n; i++) { float x = a[i], z = b[0]; to[i] = (Y); }         \
-        else for (i = 0; i < n; i++) { float x = a[0], z = b[i * bs]; to[i] = (Y); }            \
+        if (as && bs) BADM_I_EACH(i, n) { float x = a[i], z = b[i]; to[i] = (Y); }        \
+        else if (as) BADM_I_EACH(i, n) { float x = a[i], z = b[0]; to[i] = (Y); }         \
+        else BADM_I_EACH(i, n) { float x = a[0], z = b[i * bs]; to[i] = (Y); }            \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_row, (n, a, as, b, bs, to), size_t n, const float *a, size_t as, const float *b, size_t bs, float *to) \
     BADM_I_INLINE void badm_i_##NAME##_row_back_body(size_t n, const float *a, size_t as, const float *b, size_t bs, const float *from, \
@@ -3515,10 +3628,10 @@ static badm_tensor *badm_i_binary(badm_tape *t, const badm_op *op, badm_tensor *
     {                                                                                           \
         size_t i;                                                                               \
         (void)a; (void)b;                                                                       \
-        if (da && as) for (i = 0; i < n; i++) { float x = a[i], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[i] += (DA); } \
-        else if (da) for (i = 0; i < n; i++) { float x = a[0], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[0] += (DA); } \
-        if (db && bs) for (i = 0; i < n; i++) { float x = a[i * as], z = b[i], dy = from[i]; (void)x; (void)z; db[i] += (DB); } \
-        else if (db) for (i = 0; i < n; i++) { float x = a[i * as], z = b[0], dy = from[i]; (void)x; (void)z; db[0] += (DB); } \
+        if (da && as) BADM_I_EACH(i, n) { float x = a[i], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[i] += (DA); } \
+        else if (da) BADM_I_EACH(i, n) { float x = a[0], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[0] += (DA); } \
+        if (db && bs) BADM_I_EACH(i, n) { float x = a[i * as], z = b[i], dy = from[i]; (void)x; (void)z; db[i] += (DB); } \
+        else if (db) BADM_I_EACH(i, n) { float x = a[i * as], z = b[0], dy = from[i]; (void)x; (void)z; db[0] += (DB); } \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_row_back, (n, a, as, b, bs, from, da, db), size_t n, const float *a, size_t as, const float *b, size_t bs, \
                 const float *from, float *da, float *db)                                        \
@@ -3737,7 +3850,7 @@ static size_t badm_i_last(const badm_tensor *x) { return x->rank ? x->shape[x->r
 BADM_I_INLINE void badm_i_less_body(size_t n, const float *x, float c, float *to)
 {
     size_t i;
-    for (i = 0; i < n; i++) to[i] = x[i] - c;
+    BADM_I_EACH(i, n) to[i] = x[i] - c;
 }
 BADM_I_LOOP(badm_i_less, (n, x, c, to), size_t n, const float *x, float c, float *to)
 
@@ -3775,15 +3888,14 @@ static void badm_i_log_sum_exp(int level, size_t rows, size_t n, const float *x,
     badm_i_log_values(level, rows, rest, rest);
 }
 
-/* to = scale exp((x - most) - rest), or added to what is there. */
-BADM_I_INLINE void badm_i_exp_less_body(size_t n, float most, float rest, float scale, int add, const float *x, float *to)
+/* scale exp((x - most) - rest), added to what is kept of `to`. */
+BADM_I_INLINE void badm_i_exp_less_body(size_t n, float most, float rest, float scale, uint32_t kept, const float *x, float *to)
 {
     size_t i;
-    if (add) for (i = 0; i < n; i++) to[i] += scale * badm_i_exp((x[i] - most) - rest);
-    else for (i = 0; i < n; i++) to[i] = scale * badm_i_exp((x[i] - most) - rest);
+    BADM_I_EACH(i, n) to[i] = badm_i_masked(to[i], kept) + scale * badm_i_exp((x[i] - most) - rest);
 }
-BADM_I_LOOP(badm_i_exp_less, (n, most, rest, scale, add, x, to), size_t n, float most, float rest, float scale, int add, const float *x,
-            float *to)
+BADM_I_LOOP(badm_i_exp_less, (n, most, rest, scale, kept, x, to), size_t n, float most, float rest, float scale, uint32_t kept,
+            const float *x, float *to)
 
 static void badm_i_softmax_forward(badm_tape *t, badm_tensor *y)
 {
@@ -3906,7 +4018,7 @@ static void badm_i_cross_entropy_backward(badm_tape *t, badm_tensor *y)
             if (fresh) memset(dx, 0, n * sizeof(float));
             continue;
         }
-        badm_i_exp_less(t->level, n, c->most[i], c->rest[i], each, !fresh, x, dx);
+        badm_i_exp_less(t->level, n, c->most[i], c->rest[i], each, fresh ? 0 : BADM_I_KEPT, x, dx);
         dx[c->label[i]] -= each;
     }
 }
@@ -3951,7 +4063,7 @@ static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_ten
     BADM_I_INLINE void badm_i_##NAME##_terms_body(size_t n, const float *from, const float *target, float *to) \
     {                                                                                           \
         size_t i;                                                                               \
-        for (i = 0; i < n; i++) { float x = from[i], z = target[i]; to[i] = (TERM); }           \
+        BADM_I_EACH(i, n) { float x = from[i], z = target[i]; to[i] = (TERM); }           \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_terms, (n, from, target, to), size_t n, const float *from, const float *target, float *to) \
     static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
@@ -3994,20 +4106,19 @@ BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target
 
 BADM_I_LOSS(bce, badm_i_choose(x < 0, 0.0f, x) - x * z + badm_i_log1p(badm_i_exp(-badm_i_abs(x))))
 
-BADM_I_INLINE void badm_i_bce_slopes_body(size_t n, float each, int fresh, const float *x, const float *z, float *dx)
+BADM_I_INLINE void badm_i_bce_slopes_body(size_t n, float each, uint32_t kept, const float *x, const float *z, float *dx)
 {
     size_t i;
-    if (fresh) for (i = 0; i < n; i++) dx[i] = each * (badm_i_sigmoid(x[i]) - z[i]);
-    else for (i = 0; i < n; i++) dx[i] += each * (badm_i_sigmoid(x[i]) - z[i]);
+    BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + each * (badm_i_sigmoid(x[i]) - z[i]);
 }
-BADM_I_LOOP(badm_i_bce_slopes, (n, each, fresh, x, z, dx), size_t n, float each, int fresh, const float *x, const float *z, float *dx)
+BADM_I_LOOP(badm_i_bce_slopes, (n, each, kept, x, z, dx), size_t n, float each, uint32_t kept, const float *x, const float *z, float *dx)
 
 static void badm_i_bce_backward(badm_tape *t, badm_tensor *y)
 {
     int fresh;
     float *dx = badm_i_grad_start(t, y->in[0], &fresh);
     size_t n = badm_size(y->in[0]);
-    if (dx) badm_i_bce_slopes(t->level, n, y->grad[0] / (float)n, fresh, y->in[0]->data, y->in[1]->data, dx);
+    if (dx) badm_i_bce_slopes(t->level, n, y->grad[0] / (float)n, fresh ? 0 : BADM_I_KEPT, y->in[0]->data, y->in[1]->data, dx);
 }
 
 BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target)
@@ -4850,6 +4961,7 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
 #ifndef BADM_I_SERIAL
     badm_i_pool *p = &tr->pool;
     if (tr->workers < 2) return BADM_OK;
+    badm_i_blas_on_one_thread();
     if (badm_i_mutex_init(&p->mutex)) return BADM_ERR_THREAD;
     if (badm_i_condition_init(&p->start)) { badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
     if (badm_i_condition_init(&p->progress)) {
@@ -5078,7 +5190,7 @@ static float badm_i_eps(const badm_trainer *tr) { return tr->d.eps > 0 ? tr->d.e
 BADM_I_INLINE void badm_i_moment_loop_body(size_t n, float beta2, float correction, const float *square, float *v, float *q)
 {
     size_t i;
-    for (i = 0; i < n; i++) {
+    BADM_I_EACH(i, n) {
         float next = badm_i_settle(beta2 * v[i] + (1.0f - beta2) * square[i]);
         v[i] = next;
         q[i] = next / correction;
@@ -5090,7 +5202,7 @@ BADM_I_LOOP(badm_i_moment_loop, (n, beta2, correction, square, v, q), size_t n, 
 BADM_I_INLINE void badm_i_shift_loop_body(size_t n, float c, float *x)
 {
     size_t i;
-    for (i = 0; i < n; i++) x[i] += c;
+    BADM_I_EACH(i, n) x[i] += c;
 }
 BADM_I_LOOP(badm_i_shift_loop, (n, c, x), size_t n, float c, float *x)
 
@@ -5105,14 +5217,14 @@ static void badm_i_moments(const badm_trainer *tr, size_t n, float correction, c
 BADM_I_INLINE void badm_i_squares_body(size_t n, const float *x, float *to)
 {
     size_t i;
-    for (i = 0; i < n; i++) to[i] = x[i] * x[i];
+    BADM_I_EACH(i, n) to[i] = x[i] * x[i];
 }
 BADM_I_LOOP(badm_i_squares, (n, x, to), size_t n, const float *x, float *to)
 
 BADM_I_INLINE void badm_i_divide_each_body(size_t n, const float *x, const float *y, float *to)
 {
     size_t i;
-    for (i = 0; i < n; i++) to[i] = x[i] / y[i];
+    BADM_I_EACH(i, n) to[i] = x[i] / y[i];
 }
 BADM_I_LOOP(badm_i_divide_each, (n, x, y, to), size_t n, const float *x, const float *y, float *to)
 
@@ -5134,7 +5246,7 @@ static void badm_i_in_metric(const badm_trainer *tr, const badm_i_range *r, size
 BADM_I_INLINE void badm_i_fold_two_body(size_t n, float a, const float *x, float b, const float *y, float share, float *to)
 {
     size_t i;
-    for (i = 0; i < n; i++) to[i] = (a * x[i] + b * y[i]) * share;
+    BADM_I_EACH(i, n) to[i] = (a * x[i] + b * y[i]) * share;
 }
 BADM_I_LOOP(badm_i_fold_two, (n, a, x, b, y, share, to), size_t n, float a, const float *x, float b, const float *y, float share, float *to)
 
@@ -5142,7 +5254,7 @@ BADM_I_INLINE void badm_i_fold_four_body(size_t n, float a, const float *x, floa
                                          const float *v, float share, float *to)
 {
     size_t i;
-    for (i = 0; i < n; i++) to[i] = (((a * x[i] + b * y[i]) + c * u[i]) + d * v[i]) * share;
+    BADM_I_EACH(i, n) to[i] = (((a * x[i] + b * y[i]) + c * u[i]) + d * v[i]) * share;
 }
 BADM_I_LOOP(badm_i_fold_four, (n, a, x, b, y, c, u, d, v, share, to), size_t n, float a, const float *x, float b, const float *y, float c,
             const float *u, float d, const float *v, float share, float *to)
@@ -5188,7 +5300,7 @@ static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, i
 BADM_I_INLINE void badm_i_badm_loop_body(size_t n, float beta, float length, const float *g, float *m, float *d, float *moved)
 {
     size_t i;
-    for (i = 0; i < n; i++) {
+    BADM_I_EACH(i, n) {
         float before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g[i]);
         m[i] = after;
         moved[i] = after - before;
@@ -5412,7 +5524,7 @@ static float badm_i_l2(const badm_trainer *tr, const badm_i_run *run) { return t
 BADM_I_INLINE void badm_i_sgd_loop_body(size_t n, float lr, float l2, const float *w, const float *g, float *d)
 {
     size_t i;
-    for (i = 0; i < n; i++) d[i] = -lr * (g[i] + l2 * w[i]);
+    BADM_I_EACH(i, n) d[i] = -lr * (g[i] + l2 * w[i]);
 }
 BADM_I_LOOP(badm_i_sgd_loop, (n, lr, l2, w, g, d), size_t n, float lr, float l2, const float *w, const float *g, float *d)
 
@@ -5427,12 +5539,12 @@ BADM_I_INLINE void badm_i_momentum_loop_body(size_t n, float lr, float l2, float
 {
     float keep = first ? 0.0f : mu;
     size_t i;
-    if (ahead) for (i = 0; i < n; i++) {
+    if (ahead) BADM_I_EACH(i, n) {
         float x = g[i] + l2 * w[i], next = badm_i_settle(keep * buf[i] + x);
         buf[i] = next;
         d[i] = -lr * (x + mu * next);
     }
-    else for (i = 0; i < n; i++) {
+    else BADM_I_EACH(i, n) {
         float next = badm_i_settle(keep * buf[i] + (g[i] + l2 * w[i]));
         buf[i] = next;
         d[i] = -lr * next;
@@ -5455,7 +5567,7 @@ BADM_I_INLINE void badm_i_quotient_loop_body(size_t n, float lr, float of_m, flo
                                              float *d)
 {
     size_t i;
-    for (i = 0; i < n; i++) d[i] = -lr * ((of_m * m[i] + of_g * g[i]) / q[i]);
+    BADM_I_EACH(i, n) d[i] = -lr * ((of_m * m[i] + of_g * g[i]) / q[i]);
 }
 BADM_I_LOOP(badm_i_quotient_loop, (n, lr, of_m, of_g, m, g, q, d), size_t n, float lr, float of_m, float of_g, const float *m,
             const float *g, const float *q, float *d)
@@ -5490,7 +5602,7 @@ static void badm_i_adagrad_delta(badm_trainer *tr, badm_i_run *run)
 BADM_I_INLINE void badm_i_average_loop_body(size_t n, float keep, float add, const float *y, float *x)
 {
     size_t i;
-    for (i = 0; i < n; i++) x[i] = badm_i_settle(keep * x[i] + add * y[i]);
+    BADM_I_EACH(i, n) x[i] = badm_i_settle(keep * x[i] + add * y[i]);
 }
 BADM_I_LOOP(badm_i_average_loop, (n, keep, add, y, x), size_t n, float keep, float add, const float *y, float *x)
 
@@ -5668,8 +5780,8 @@ static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
 BADM_I_INLINE void badm_i_apply_body(size_t n, float keep, float shrink, float *d, float *w)
 {
     size_t i;
-    if (keep == 1.0f && shrink == 1.0f) for (i = 0; i < n; i++) w[i] += d[i];
-    else for (i = 0; i < n; i++) {
+    if (keep == 1.0f && shrink == 1.0f) BADM_I_EACH(i, n) w[i] += d[i];
+    else BADM_I_EACH(i, n) {
         float before = w[i];
         w[i] = (before * keep + d[i]) * shrink;
         d[i] = (keep * shrink - 1.0f) * before + d[i] * shrink;
@@ -7029,6 +7141,8 @@ static const char *badm_i_setting_name(size_t i)
    >>checks     What a user runs on code of their own, or on a new target.
    ===================================================================================================================== */
 
+BADM_I_SELDOM
+
 /* One run of the loss on a tape made for the purpose. */
 static badm_result badm_i_check_loss(badm_tape *t, badm_model *m, badm_loss_fn loss, void *user, const badm_batch *b, float *grads,
                                      float *value)
@@ -7205,6 +7319,8 @@ BADM_API int badm_self_test(badm_memory *mem) { (void)mem; return BADM_ERR_BUILD
 
 #endif
 
+BADM_I_OFTEN
+
 /* =====================================================================================================================
    >>files       safetensors for models and checkpoints, C arrays, .npy, IDX, CSV, LIBSVM.
 
@@ -7214,6 +7330,8 @@ BADM_API int badm_self_test(badm_memory *mem) { (void)mem; return BADM_ERR_BUILD
    recursion. What is loaded is staged in a buffer and copied to the model after the last check. On disk all is
    little-endian (IDX: big), put together from bytes, so that the machine's own order does not matter.
    ===================================================================================================================== */
+
+BADM_I_SELDOM
 
 #if UINTPTR_MAX <= 0xFFFFu
 #define BADM_I_CHUNK 64u
@@ -9270,6 +9388,8 @@ BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_
     return badm_i_array_done(&f, x, err);
 }
 
+BADM_I_OFTEN
+
 #ifdef __cplusplus
 }
 #endif
@@ -9285,23 +9405,39 @@ BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_
 
 #undef BADM_I_ALIGN
 #undef BADM_I_ASSERT
+#undef BADM_I_AVX2
+#undef BADM_I_AVX2_FMA
+#undef BADM_I_AVX512
 #undef BADM_I_BINARY
+#undef BADM_I_BLAS_INT
 #undef BADM_I_BLOCK
 #undef BADM_I_CHUNK
+#undef BADM_I_CLAIM
 #undef BADM_I_CLANG_ATTRIBUTE
+#undef BADM_I_EACH
 #undef BADM_I_ELEMENTWISE
+#undef BADM_I_ELEMENTWISE_OP
 #undef BADM_I_ELEMENTWISE_WITH
+#undef BADM_I_FAST
+#undef BADM_I_FETCH
 #undef BADM_I_FILLED
 #undef BADM_I_FIRST_PIECE
 #undef BADM_I_FPU_DEFAULT
 #undef BADM_I_FREE
 #undef BADM_I_FUSED
+#undef BADM_I_GLANCE
 #undef BADM_I_HASH
 #undef BADM_I_HEAD
 #undef BADM_I_HEADER_LIMIT
+#undef BADM_I_HEIGHTS
+#undef BADM_I_HIGH
 #undef BADM_I_INFINITY
-#undef BADM_I_KERNEL_SET
+#undef BADM_I_INLINE
+#undef BADM_I_KEPT
 #undef BADM_I_LANES
+#undef BADM_I_LOOP
+#undef BADM_I_LOSS
+#undef BADM_I_LOW
 #undef BADM_I_MALLOC
 #undef BADM_I_METHOD
 #undef BADM_I_MICRO
@@ -9309,12 +9445,16 @@ BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_
 #undef BADM_I_MUON
 #undef BADM_I_NAME_LIMIT
 #undef BADM_I_NAN
+#undef BADM_I_NARROW
+#undef BADM_I_NARROW_TERMS
 #undef BADM_I_NONE
 #undef BADM_I_NUMBERS
 #undef BADM_I_O3
+#undef BADM_I_PACK_ROWS
 #undef BADM_I_PACK_TERMS
 #undef BADM_I_PAD
-#undef BADM_I_PARTIALS
+#undef BADM_I_PLAIN_FUSED
+#undef BADM_I_PLAIN_MULTIPLY_ADD
 #undef BADM_I_POSIX_FILES
 #undef BADM_I_RANGE
 #undef BADM_I_RECORDS
@@ -9322,13 +9462,25 @@ BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_
 #undef BADM_I_RUN
 #undef BADM_I_SENTENCE
 #undef BADM_I_SERIAL
+#undef BADM_I_SET
 #undef BADM_I_SETTINGS
+#undef BADM_I_OFTEN
+#undef BADM_I_SELDOM
+#undef BADM_I_SHORTCUT
+#undef BADM_I_SIMPLE
+#undef BADM_I_SPINS
+#undef BADM_I_TALLEST
 #undef BADM_I_TEXT
 #undef BADM_I_THREAD_CALL
-#undef BADM_I_TOTAL
+#undef BADM_I_TILE
+#undef BADM_I_TILE_RECORD
+#undef BADM_I_TURNED
 #undef BADM_I_UNDEF_LEAN
 #undef BADM_I_UNFUSED
+#undef BADM_I_VALUES
 #undef BADM_I_VECTORS
+#undef BADM_I_WAIT_AWAKE
+#undef BADM_I_WIDEST
 #undef BADM_I_WINDOW
 #undef BADM_I_WORDS
 #undef BADM_I_X86

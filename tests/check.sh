@@ -37,12 +37,12 @@ compiles_with()
 write() { cat >"$dir/$1"; }
 
 # suite COMPILER "FLAGS": builds all test programs into the item's folder and runs them. $wrap goes before each program,
-# $only names the programs to run (all if empty).
+# $only names the programs to run (all if empty), $libs is what they are linked with instead of the usual.
 suite()
 {
     programs=
     for name in ${only-}; do programs="$programs $dir/tests/$name"; done
-    make -s BUILD="$dir" CC="$1" CFLAGS="$2" ${programs:-tests} && WRAP=${wrap-} JOBS=1 sh tests/run.sh "$dir/tests" '' ${only-}
+    make -s BUILD="$dir" CC="$1" CFLAGS="$2" ${libs:+"LIBS=$libs"} ${programs:-tests} && WRAP=${wrap-} JOBS=1 sh tests/run.sh "$dir/tests" '' ${only-}
 }
 
 # The test programs that take a second at most, for tools that slow them down thirtyfold.
@@ -271,6 +271,97 @@ END
         if gcc -std=c99 "$half" -fsyntax-only badm.c 2>"$dir/message"; then echo "$half alone was accepted"; return 1; fi
         grep '#error' "$dir/message" || { cat "$dir/message"; echo "$half alone is refused without a reason"; return 1; }
     done
+}
+
+# with_blas NAME HEADER "LIBRARY": what tolerates another order of sums, with every product BLAS's; digits with the large ones only.
+with_blas()
+(
+    item=$dir dir=$dir/$1 libs="$3 -lpthread -lm"
+    mkdir -p "$dir/plain_c" "$dir/1" "$dir/2"
+    printf '#define BADM_USE_CBLAS\n#define BADM_CBLAS_HEADER %s\n' "$2" | write use.h
+    use="-include $dir/use.h" cxx="g++ -x c++ -std=c++11 $strict_cxx"
+    for compiler in "gcc $strict" "clang $strict" "$cxx"; do
+        for more in -DBADM_NO_SIMD -DBADM_NO_THREADS "-DBADM_NO_STDLIB -DBADM_NO_STDIO"; do
+            $compiler $use $more -I. -fsyntax-only badm.c || { echo "not clean: $compiler $use $more"; return 1; }
+        done
+    done
+    for compiler in "gcc $strict" "$cxx"; do
+        $compiler $use -O0 -I. -c "$item/blas.c" -o "$dir/blas.o" && gcc "$dir/blas.o" -o "$dir/blas" $libs && "$dir/blas" ||
+            { echo "$compiler: another BLAS, or its threads are not as they should be"; return 1; }
+    done
+
+    all="$use -DBADM_CBLAS_LEAST=0"
+    gcc -std=c99 -I. -O0 $all tests/test_kernels.c "$item"/kernels/*.o -o "$dir/test_kernels" $libs && "$dir/test_kernels" || return 1
+    only="test_autodiff test_workers" suite gcc "-O0 $all" || return 1
+    ( dir=$dir/plain_c only="test_autodiff test_methods" suite gcc "-O0 -DBADM_NO_SIMD $all" ) || return 1
+
+    gcc -std=c99 -O2 -I. $use examples/digits.c -o "$dir/digits" $libs || return 1
+    for workers in 1 2; do
+        "$dir/digits" --images 2000 --epochs 2 --workers $workers --out "$dir/$workers" >"$dir/$workers/log" || return 1
+    done
+    cmp "$dir/1/digits.safetensors" "$dir/2/digits.safetensors" || { echo "two workers compute other bits than one"; return 1; }
+    if cmp -s "$dir/1/digits.safetensors" "$item/digits.safetensors"; then echo "the very bits of no BLAS: it was not called"; return 1; fi
+    awk '$1 == "RESULT" && $2 == "badm_test_accuracy" { n++; x = $3 - x }
+         END { print "accuracies differ by", x; exit !(n == 2 && x * x < 0.0004) }' "$item/log_of_digits" "$dir/1/log"
+)
+
+check_cblas()
+{
+    need gcc gcc; need g++ g++; need clang clang
+    # The library is the one that was meant, and only more than one worker sets OpenBLAS to one thread.
+    write blas.c <<'END'
+#define BADM_IMPLEMENTATION
+#include "badm.h"
+static badm_tensor *loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    static const float x[4] = { 1, 2, 3, 4 };
+    return badm_mse(t, badm_linear_forward(t, *(const badm_linear *)user, badm_rows(t, x, 1, b)), badm_rows(t, x, 1, b));
+}
+static int trains(uint32_t workers)
+{
+    badm_model *m = badm_model_new(1);
+    badm_linear layer = badm_linear_new(m, "layer", 1, 1);
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    int ok;
+    badm_trainer_defaults(&d);
+    d.model = m; d.loss = loss; d.user = &layer; d.max_batch = 4; d.sub_batches = 2; d.workers = workers;
+    ok = badm_trainer_new(&tr, &d) == BADM_OK && badm_step(tr, NULL, 4, NULL) == BADM_OK;
+    badm_trainer_free(tr);
+    badm_model_free(m);
+    return ok;
+}
+int main(void)
+{
+#ifdef OPENBLAS_VERSION
+    openblas_set_num_threads(2);
+    return !(trains(1) && openblas_get_num_threads() == 2 && trains(2) && openblas_get_num_threads() == 1);
+#else
+    return !(trains(1) && trains(2) && !openblas_set_num_threads);
+#endif
+}
+END
+    export OPENBLAS_NUM_THREADS=1           # so that one worker computes as several do
+    mkdir -p "$dir/kernels"
+    for file in tests/kernels_*.c; do gcc -std=c99 -I. -O0 -c "$file" -o "$dir/kernels/$(basename "$file" .c).o" || return 1; done
+    gcc -std=c99 -O2 -I. examples/digits.c -o "$dir/digits" -lpthread -lm &&
+        "$dir/digits" --images 2000 --epochs 2 --out "$dir" >"$dir/log_of_digits" || return 1
+
+    missing=
+    echo 'int main(void) { return 0; }' | write there.c
+    if gcc -include cblas-openblas.h "$dir/there.c" -o "$dir/there" -lopenblas; then
+        with_blas openblas '<cblas-openblas.h>' -lopenblas || return 1
+    else
+        missing="$missing libopenblas-dev"
+    fi
+    # Debian keeps the reference BLAS in a folder of its own; but for the rpath, the system's choice would take its place.
+    blas=$(gcc -print-file-name=blas/libblas.so)
+    if gcc -include cblas-netlib.h "$dir/there.c" -o "$dir/there" "$blas"; then
+        with_blas reference '<cblas-netlib.h>' "$blas -Wl,-rpath,$(dirname "$blas")" || return 1
+    else
+        missing="$missing libblas-dev"
+    fi
+    [ -z "$missing" ] || { echo "skipped: BLAS not found (Debian package:$missing)"; return 77; }
 }
 
 # What is left without stdio, stdlib, threads and assert: a few functions of <string.h>.
