@@ -2092,17 +2092,12 @@ static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size
 #define BADM_I_NARROW 8
 #define BADM_I_NARROW_TERMS 32
 
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
 static int badm_i_is_narrow(int level, size_t m, size_t n, size_t k)
 {
-#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
     return level && n <= BADM_I_NARROW && k <= BADM_I_NARROW_TERMS && m <= 64;
-#else
-    (void)level; (void)m; (void)n; (void)k;
-    return 0;
-#endif
 }
 
-#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
 #if defined(BADM_I_CLANG_ATTRIBUTE)
 #pragma clang attribute pop
 #endif
@@ -3471,8 +3466,8 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_values, (n, in, to), size_t n, const float *in, float *to)
 
-/* An operation on the function that badm_i_NAME_values writes. */
-#define BADM_I_ELEMENTWISE_OP(NAME, DX)                                                         \
+/* An operation whose values the loop VALUES writes. */
+#define BADM_I_ELEMENTWISE_OP(NAME, VALUES, DX)                                                       \
     BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, const float *in, const float *out, const float *dy, uint32_t kept, float *dx) \
     {                                                                                           \
         size_t i;                                                                               \
@@ -3483,7 +3478,7 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
                 uint32_t kept, float *dx)                                                       \
     static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
     {                                                                                           \
-        badm_i_##NAME##_values(t->level, badm_size(y), y->in[0]->data, y->data);                \
+        VALUES(t->level, badm_size(y), y->in[0]->data, y->data);                                \
     }                                                                                           \
     static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *y)                          \
     {                                                                                           \
@@ -3513,7 +3508,7 @@ BADM_I_INLINE float badm_i_gelu_tanh_slope(float x)
 
 BADM_I_INLINE float badm_i_silu_slope(float x) { float s = badm_i_sigmoid(x); return s + badm_i_times_or_zero(x, s * (1.0f - s)); }
 
-#define BADM_I_ELEMENTWISE(NAME, Y, DX) BADM_I_VALUES(NAME, Y) BADM_I_ELEMENTWISE_OP(NAME, DX)
+#define BADM_I_ELEMENTWISE(NAME, Y, DX) BADM_I_VALUES(NAME, Y) BADM_I_ELEMENTWISE_OP(NAME, badm_i_##NAME##_values, DX)
 
 BADM_I_ELEMENTWISE(relu, x < 0 ? 0.0f : x, badm_i_choose(x > 0, 1.0f, 0.0f))
 BADM_I_ELEMENTWISE(tanh, badm_i_tanh(x), 1.0f - y * y)
@@ -3523,9 +3518,7 @@ BADM_I_ELEMENTWISE(gelu_tanh, badm_i_times_or_zero(x, 0.5f * (1.0f + badm_i_gelu
 BADM_I_ELEMENTWISE(silu, badm_i_times_or_zero(x, badm_i_sigmoid(x)), badm_i_silu_slope(x))
 BADM_I_ELEMENTWISE(exp, badm_i_exp(x), y)
 BADM_I_ELEMENTWISE(log, badm_i_log(x), 1.0f / x)
-#define badm_i_sqrt_values badm_i_sqrt_each
-BADM_I_ELEMENTWISE_OP(sqrt, 0.5f / y)
-#undef badm_i_sqrt_values
+BADM_I_ELEMENTWISE_OP(sqrt, badm_i_sqrt_each, 0.5f / y)
 
 /* ---- elementwise with one number: leaky_relu, scale, shift ---- */
 
@@ -3683,10 +3676,12 @@ static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const fl
 {
     size_t bytes, before = t->scratch_used;
     float *scratch;
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
     if (badm_i_is_narrow(t->level, m, n, k)) {
-        badm_i_gemm(t->kernels, t->level, NULL, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        badm_i_gemm_narrow(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
         return;
     }
+#endif
     bytes = badm_i_gemm_scratch(t->kernels, m, n, k, badm_i_packs_rows(m, n, a_row, a_term),
                                 badm_i_turns_result(m, n, k, a_term, b_col));
     scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
@@ -4886,7 +4881,9 @@ static void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int
             tr->worker[i].next_job = (uint32_t)((uint64_t)jobs * i / tr->workers);
             tr->worker[i].end_job = (uint32_t)((uint64_t)jobs * (i + 1) / tr->workers);
         }
-        p->next = p->done = p->turn = 0;
+        p->next = 0;
+        BADM_I_SET(p->done, 0);
+        BADM_I_SET(p->turn, 0);
         BADM_I_SET(p->generation, p->generation + 1);
         badm_i_wake_all(&p->start);
         badm_i_unlock(&p->mutex);
@@ -5896,13 +5893,17 @@ static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
     const badm_i_group *group = &tr->group[job];
     float *sum = tr->partial[job].sum, f = tr->range[group->first].param->scale;
     badm_i_lanes lanes;
-    int i;
+    int i, diagonal = badm_i_metric(tr, tr->range[group->first].param) == BADM_DIAGONAL && tr->method->id == 0;
     if (!tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
     memset(lanes, 0, sizeof lanes);
     badm_i_update_group(tr, worker, group, lanes);
-    for (i = 0; i < BADM_I_SUMS; i++)
-        if (lanes[i][0] != 0 || i < BADM_I_PRIMAL) lanes[i][0] = badm_i_fold_lanes(lanes[i]);
-    if (badm_i_metric(tr, tr->range[group->first].param) != BADM_DIAGONAL) {
+    for (i = 0; i < BADM_I_SUMS; i++) {
+        if (i == BADM_I_GRADIENT && (tr->mean_ready || badm_i_is_alone(tr))) continue;
+        if ((i == BADM_I_GRADIENT_METRIC || i == BADM_I_STEP_METRIC) && !diagonal) continue;
+        if (i >= BADM_I_PRIMAL && i <= BADM_I_MOMENTUM && tr->method->id) continue;
+        lanes[i][0] = badm_i_fold_lanes(lanes[i]);
+    }
+    if (!diagonal) {
         lanes[BADM_I_GRADIENT_METRIC][0] = tr->mean_ready ? sum[BADM_I_GRADIENT] * tr->clip_factor * tr->clip_factor
             : lanes[BADM_I_GRADIENT][0];
         lanes[BADM_I_STEP_METRIC][0] = lanes[BADM_I_STEP][0];
