@@ -124,7 +124,8 @@
 
    THREADS
      A trainer has its own pool. The loss callback runs on the workers, several at once: `user` is shared and must only be read.
-     All else runs on the thread that calls. Two trainers may be used from two threads. There is no global state.
+     All else runs on the thread that calls. Two trainers may be used from two threads. There is no global state. Between the parts of
+     a step workers look out for some tens of microseconds before they sleep, where there are as many processors as workers.
      With BADM_USE_CBLAS workers call BLAS side by side, so a trainer with more than one worker sets OpenBLAS to one thread, for the
      whole program. With one worker it is left alone, and other libraries always are: their own settings say one thread.
 
@@ -682,8 +683,8 @@ typedef struct badm_report {
     uint32_t samples;               /* in this step */
     float loss;                     /* mean over the step's (first) batch, before the update */
     float accuracy;                 /* share of hits cross_entropy saw; -1 if none */
-    float grad_norm;                /* of the mean gradient, before clipping; of this machine's where allreduce need not carry it (per slot,
-                                       no diagonal tensor, no clipping) */
+    float grad_norm;                /* of the mean gradient, before clipping; without monitors 0, unless clipping needs it; of this
+                                       machine's where allreduce need not carry it (per slot, no diagonal tensor, no clipping) */
     float clip_factor;              /* 1: not clipped */
     float primal_residual;          /* sqrt(sum alpha_s |w_s - w|_Q^2) (BADM; orthogonal tensors count with Q = I) */
     float dual_residual;            /* sigma |w' - w|_Q */
@@ -1745,7 +1746,7 @@ BADM_I_OFTEN
 /* =====================================================================================================================
    >>kernels    Sums in an order that depends on shapes alone, and matrix products.
 
-   A product's element c[i][j] is one chain: it begins with what c holds and takes the terms a[i][p]*b[p][j] in the order of p,
+   A product's element c[i][j] is one chain: it begins with zero, a bias or what c holds, and takes the terms a[i][p]*b[p][j] in the order of p,
    each by one fused multiply-add where the machine has it, else by a multiplication and an addition. Blocking, packing and vector
    width change which elements are computed together, never the chain; so all paths agree, tails included.
    ===================================================================================================================== */
@@ -2312,21 +2313,19 @@ static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const 
 }
 
 /* c[m,n] = what stands at `from` + a[m,k] b[k,n]; a and b by strides, so either may be transposed; c row-major. from: c, to add to it;
-   a row for all (from_row 0), as a bias; NULL: zero. scratch: badm_i_gemm_scratch bytes. upper: what lies below the diagonal need
-   not be right, and most of it is left out. */
+   a row for all (from_row 0), as a bias; NULL: zero. scratch: badm_i_gemm_scratch bytes. packs: rows of a too. upper: what lies below
+   the diagonal need not be right, and most of it is left out (not with packs). */
 static void badm_i_gemm_part(const badm_i_kernels *set, int level, float *scratch, size_t m, size_t n, size_t k,
                              const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
-                             const float *from, size_t from_row, float *c, size_t c_row, int upper)
+                             const float *from, size_t from_row, float *c, size_t c_row, int packs, int upper)
 {
     static const float zero[BADM_I_WIDEST] = { 0 };
     float *edge = scratch, *row = edge + BADM_I_TALLEST * BADM_I_WIDEST, *packed = row + BADM_I_WIDEST, *strips;
     size_t blocks, terms, i, j, lanes, start, rows_at_once = m;
-    int packs;
     if (!set) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row); return; }
     blocks = (k + BADM_I_PACK_TERMS - 1) / BADM_I_PACK_TERMS;           /* of about equal length */
     terms = blocks > 1 ? badm_i_round_up((k + blocks - 1) / blocks, 8) : k;
     strips = packed + terms * BADM_I_WIDEST;
-    packs = badm_i_packs_rows(m, n, a_row, a_term);
     if (packs && m > BADM_I_PACK_ROWS) rows_at_once = BADM_I_PACK_ROWS;
     for (start = 0; start < k; start += terms) {
         if (terms > k - start) terms = k - start;
@@ -2360,7 +2359,7 @@ static void badm_i_gemm_part(const badm_i_kernels *set, int level, float *scratc
                     else badm_i_pack_turned(level, b_part, b_col, terms, width, lanes, packed);
                     panel_term = lanes;
                 }
-                if (packs && tile == set->tile && !upper) {             /* strips are as tall as the widest tile's kernels */
+                if (packs && tile == set->tile) {             /* strips are as tall as the widest tile's kernels */
                     if (!of.packed) {
                         badm_i_pack_strips(level, tile, rows, terms, &of, strips);
                         of.a = strips;
@@ -2423,7 +2422,8 @@ static int badm_i_gemm_blas(size_t m, size_t n, size_t k, const float *a, size_t
 }
 #endif
 
-static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, size_t m, size_t n, size_t k,
+/* scratch_bytes: where there is less than packing and turning want, they are left out; the bits are the same. */
+static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, size_t scratch_bytes, size_t m, size_t n, size_t k,
                         const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
                         const float *from, size_t from_row, float *c, size_t c_row)
 {
@@ -2436,16 +2436,17 @@ static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, si
         return;
     }
 #endif
-    if (set && c_row == n && badm_i_turns_result(m, n, k, a_term, b_col)) {
+    if (set && c_row == n && badm_i_turns_result(m, n, k, a_term, b_col) && scratch_bytes >= badm_i_gemm_scratch(set, m, n, k, 0, 1)) {
         float *turned = scratch;
         size_t i, j;
         for (j = 0; j < n; j++) for (i = 0; i < m; i++) turned[j * m + i] = from ? from[i * from_row + j] : 0.0f;
         badm_i_gemm_part(set, level, scratch + badm_i_round_up(m * n, 16), n, m, k, b, b_col, b_term, a, a_term, a_row, turned, m,
-                         turned, m, 0);
+                         turned, m, 0, 0);
         badm_i_pack_turned(level, turned, m, m, n, n, c);
         return;
     }
-    badm_i_gemm_part(set, level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row, 0);
+    badm_i_gemm_part(set, level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row,
+                     badm_i_packs_rows(m, n, a_row, a_term) && scratch_bytes >= badm_i_gemm_scratch(set, m, n, k, 1, 0), 0);
 }
 
 /* c[n,n] = a[n,k] b[k,n], known to be symmetric: half the work. */
@@ -2456,7 +2457,7 @@ static void badm_i_gemm_symmetric(const badm_i_kernels *set, int level, float *s
 #ifdef BADM_USE_CBLAS
     if (set || !badm_i_gemm_blas(n, n, k, a, a_row, a_term, b, b_term, b_col, NULL, 0, c, n))      /* half is less work */
 #endif
-    badm_i_gemm_part(set, level, scratch, n, n, k, a, a_row, a_term, b, b_term, b_col, NULL, 0, c, n, 1);
+    badm_i_gemm_part(set, level, scratch, n, n, k, a, a_row, a_term, b, b_term, b_col, NULL, 0, c, n, 0, 1);
     for (i = 1; i < n; i++) for (j = 0; j < i; j++) c[i * n + j] = c[j * n + i];
 }
 
@@ -2521,7 +2522,7 @@ static int badm_i_same_shape(const badm_shape *a, const badm_shape *b)
     return 1;
 }
 
-static badm_i_record *badm_i_record_at(const badm_model *m, size_t index)
+BADM_I_INLINE badm_i_record *badm_i_record_at(const badm_model *m, size_t index)
 {
     badm_i_chunk *c;
     if (!m || index >= m->count) return NULL;
@@ -2529,7 +2530,7 @@ static badm_i_record *badm_i_record_at(const badm_model *m, size_t index)
     return &c->record[index];
 }
 
-static badm_i_record *badm_i_record_of(badm_param p) { return badm_i_record_at(p.model, p.index); }
+BADM_I_INLINE badm_i_record *badm_i_record_of(badm_param p) { return badm_i_record_at(p.model, p.index); }
 
 static void badm_i_model_fail(badm_model *m, badm_result code, const char *operation, const char *message,
                               const char *name, unsigned long n0, unsigned long n1)
@@ -2962,7 +2963,7 @@ BADM_API size_t badm_model_size(const badm_model *m)
 
 BADM_API size_t badm_trainable_size(const badm_model *m) { return m->trainable; }
 
-static const float *badm_i_record_values(const badm_model *m, const badm_i_record *r)
+BADM_I_INLINE const float *badm_i_record_values(const badm_model *m, const badm_i_record *r)
 {
     return r->mapped ? r->mapped : m->slab + r->offset;
 }
@@ -3048,7 +3049,7 @@ BADM_I_OFTEN
 
 /* =====================================================================================================================
    >>tape       One arena, filled from below by tensors and their numbers in the order of recording; from above, for the length of
-   one forward or backward function, by scratch. Reset is two assignments.
+   one forward or backward function, by scratch. Reset is a few assignments.
 
    A dry run records tensors but has no numbers: `used` counts what is really taken, `planned` what a real run will take, and
    forward functions are not called. Gradients are taken when backward first asks for them.
@@ -3109,10 +3110,11 @@ static void *badm_i_arena_slowly(badm_tape *t, size_t bytes, size_t align, int n
         return NULL;
     }
     if (to == BADM_I_NONE || to > t->capacity - t->scratch_used) {
-        t->wanted = badm_i_plus(to, t->scratch_used);
+        size_t wanted = badm_i_plus(to, t->scratch_used);
+        if (wanted > t->wanted) t->wanted = wanted;
         badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"),
                   NULL, NULL,
-                  (unsigned long)t->capacity, (unsigned long)t->wanted);
+                  (unsigned long)t->capacity, (unsigned long)wanted);
         return NULL;
     }
     t->used = to;
@@ -3140,10 +3142,11 @@ BADM_API void *badm_scratch(badm_tape *t, size_t bytes)
 {
     bytes = badm_i_round_up(bytes, BADM_I_ALIGN);
     if (bytes == BADM_I_NONE || bytes > t->capacity - t->used - t->scratch_used) {
-        t->wanted = badm_i_plus(t->used + t->scratch_used, bytes);
+        size_t wanted = badm_i_plus(t->used + t->scratch_used, bytes);
+        if (wanted > t->wanted) t->wanted = wanted;
         badm_fail(t, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"),
                   NULL, NULL,
-                  (unsigned long)t->capacity, (unsigned long)t->wanted);
+                  (unsigned long)t->capacity, (unsigned long)wanted);
         return NULL;
     }
     t->scratch_used += bytes;
@@ -3152,7 +3155,7 @@ BADM_API void *badm_scratch(badm_tape *t, size_t bytes)
 
 BADM_API void badm_tape_reset(badm_tape *t)
 {
-    t->used = t->planned = t->gradient_bytes = t->scratch_used = t->wanted = 0;
+    t->used = t->planned = t->gradient_bytes = t->scratch_used = 0;
     t->last = NULL;
     t->operations = t->count = t->hits = t->hits_of = 0;
     t->counted = 0;
@@ -3676,17 +3679,21 @@ static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const fl
 {
     size_t bytes, before = t->scratch_used;
     float *scratch;
+    int packs, turns;
 #if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
     if (badm_i_is_narrow(t->level, m, n, k)) {
         badm_i_gemm_narrow(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
         return;
     }
 #endif
-    bytes = badm_i_gemm_scratch(t->kernels, m, n, k, badm_i_packs_rows(m, n, a_row, a_term),
-                                badm_i_turns_result(m, n, k, a_term, b_col));
+    packs = badm_i_packs_rows(m, n, a_row, a_term);
+    turns = badm_i_turns_result(m, n, k, a_term, b_col);
+    bytes = badm_i_gemm_scratch(t->kernels, m, n, k, packs, turns);
+    /* a smaller batch may want what the largest, for which the tape was measured, did not */
+    if (bytes > t->capacity - t->used - before) bytes = badm_i_gemm_scratch(t->kernels, m, n, k, 0, 0);
     scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
     if (!bytes || scratch)
-        badm_i_gemm(t->kernels, t->level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        badm_i_gemm(t->kernels, t->level, scratch, bytes, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
     t->scratch_used = before;
 }
 
@@ -3811,8 +3818,8 @@ static void badm_i_affine_backward(badm_tape *t, badm_tensor *y)
     float *dx = badm_i_grad_start(t, y->in[0], &dx_fresh), *dw = badm_i_grad_start(t, y->in[1], &dw_fresh);
     float *db = y->inputs > 2 ? badm_i_grad_start(t, y->in[2], &db_fresh) : NULL;
     size_t out = y->in[1]->shape[0], in = y->in[1]->shape[1], rows = badm_size(y) / out;
+    if (dx) badm_i_multiply(t, rows, in, out, dy, out, 1, w, in, 1, dx_fresh ? NULL : dx, in, dx, in);          /* first: w may be x */
     if (dw) badm_i_multiply(t, out, in, rows, dy, 1, out, x, in, 1, dw_fresh ? NULL : dw, in, dw, in);
-    if (dx) badm_i_multiply(t, rows, in, out, dy, out, 1, w, in, 1, dx_fresh ? NULL : dx, in, dx, in);
     if (db) badm_i_sum_rows(t->level, rows, out, dy, db_fresh, db);
 }
 
@@ -4649,7 +4656,7 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
    >>workers    A trainer's memory, its pool, and the gradient of one slot.
 
    A step's phases are jobs handed to badm_i_parallel(). Who runs a job must not show in its result: a job writes only its own
-   slot, its own range of parameters, or waits for the job before it where an order is needed (badm_i_await). Jobs are taken in
+   slot, its own range of parameters, or waits for the job before it where an order is needed (badm_i_await): such jobs are taken in
    ascending order, so that cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
    ===================================================================================================================== */
 
@@ -5150,7 +5157,10 @@ static void badm_i_divide(badm_trainer *tr, uint32_t count, uint32_t active)
         s->samples = i < active ? count / active + (i < count % active ? 1u : 0u) : 0;
         first += s->samples;
     }
-    for (i = 0; i < tr->workers; i++) tr->worker[i].error.code = BADM_OK;
+    for (i = 0; i < tr->workers; i++) {
+        tr->worker[i].error.code = BADM_OK;
+        tr->worker[i].tape.wanted = 0;
+    }
 }
 
 /* After each sub-batch: the watchdog's callback. */
@@ -5180,8 +5190,8 @@ static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
    and which never reach 0. What is below 4e-38 becomes 0; above 1e-23 nothing changes. */
 BADM_I_INLINE float badm_i_settle(float x) { return (x + 1e-30f) - 1e-30f; }
 
-/* eps; where it is 0, 0/0 shall be 0. */
-static float badm_i_eps(const badm_trainer *tr) { return tr->d.eps > 0 ? tr->d.eps : 1.17549435e-38f; }
+/* eps; where it is 0, 0/0 shall be 0, and what has vanished from v (below 4e-38) shall not make a long step. */
+static float badm_i_eps(const badm_trainer *tr) { return tr->d.eps > 0 ? tr->d.eps : 1e-17f; }
 
 /* v := beta2 v + (1-beta2) square, and q = sqrt(v/correction)+eps. */
 BADM_I_INLINE void badm_i_moment_loop_body(size_t n, float beta2, float correction, const float *square, float *v, float *q)
@@ -5451,11 +5461,11 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
     uint32_t s;
     memset(lanes, 0, sizeof lanes);
     for (i = 0; i < r->n; i += n) {
-        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN];
+        float q[BADM_I_RUN], v_next[BADM_I_RUN], d[BADM_I_RUN], moment[BADM_I_RUN], total[BADM_I_RUN], m[BADM_I_RUN], norm[BADM_I_RUN];
         size_t o = r->param->gradient + r->start + i;
         n = r->n - i < BADM_I_RUN ? r->n - i : BADM_I_RUN;
         badm_i_run_metric(tr, metric, o, n, q, v_next);
-        for (e = 0; e < n; e++) total[e] = m[e] = 0;
+        for (e = 0; e < n; e++) total[e] = m[e] = norm[e] = 0;
         for (s = 0; s < tr->active; s++) {
             float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].alpha;
             if (tr->d.local_steps > 1) memcpy(d, tr->gradient[s] + o, n * sizeof(float));
@@ -5465,11 +5475,11 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
                 float next = badm_i_settle(pi[e] + penalty * q[e] * d[e]);
                 m[e] -= alpha * pi[e];
                 total[e] += alpha * (d[e] + next / (penalty * q[e]));
-                moment[e] = alpha * d[e] * q[e];
+                norm[e] += alpha * d[e] * d[e] * q[e];
                 if (commit) pi[e] = next;
             }
-            if (sums && aggregate) badm_i_add_to_lanes(tr->level, n, d, moment, lanes[BADM_I_PRIMAL]);
         }
+        if (sums && aggregate) badm_i_sum_to_lanes(tr->level, n, norm, lanes[BADM_I_PRIMAL]);
         if (aggregate) memcpy(tr->total + o, total, n * sizeof(float));
         if (commit && metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
         if (sums && commit) {
@@ -5680,13 +5690,13 @@ static size_t badm_i_orthogonal_bytes(const badm_i_kernels *set, size_t rows, si
 }
 
 /* What orthogonalising needs at hand. */
-typedef struct badm_i_products { const badm_i_kernels *set; int level; float *scratch; } badm_i_products;
+typedef struct badm_i_products { const badm_i_kernels *set; int level; float *scratch; size_t scratch_bytes; } badm_i_products;
 
 /* c[m,n] = a[m,k] b[k,n] */
 static void badm_i_product_into(const badm_i_products *o, size_t m, size_t n, size_t k, const float *a, const float *b, size_t b_term,
                                 size_t b_col, float *c)
 {
-    badm_i_gemm(o->set, o->level, o->scratch, m, n, k, a, k, 1, b, b_term, b_col, NULL, 0, c, n);
+    badm_i_gemm(o->set, o->level, o->scratch, o->scratch_bytes, m, n, k, a, k, 1, b, b_term, b_col, NULL, 0, c, n);
 }
 
 /* c[n,n] = a b: polynomials of one symmetric matrix, so they commute and the product is symmetric too. */
@@ -5721,6 +5731,7 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, int level, badm_newt
     o.set = set;
     o.level = level;
     o.scratch = w + square;
+    o.scratch_bytes = badm_i_gemm_scratch(set, c, BADM_I_TURNED / c + 1, c, 1, 1);
     if (how == BADM_NS_FIVE) {
         scale = badm_sqrtf(badm_i_dot(level, u, u, n));
         if (!(scale > 0)) return;                   /* u is zero */
@@ -6371,7 +6382,6 @@ static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, b
 {
     badm_tape t;
     badm_batch b;
-    size_t i;
     badm_tensor *y;
     badm_i_tape_init(&t, space, bytes);
     memset(&b, 0, sizeof b);
@@ -6389,13 +6399,6 @@ static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, b
     tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t.planned, t.gradient_bytes), badm_i_plus(t.scratch_needed,
             BADM_I_ALIGN)), BADM_I_ALIGN);
     tr->work = t.work;
-    for (i = 0; i < tr->model->count; i++) {
-        const badm_i_record *r = badm_i_record_at(tr->model, i);
-        size_t need;
-        if (r->gradient == BADM_I_NONE || !badm_i_is_orthogonal(tr, r)) continue;
-        need = badm_i_orthogonal_bytes(t.kernels, r->shape.dim[0], r->shape.dim[1]);
-        if (need > tr->tape_bytes) tr->tape_bytes = badm_i_round_up(need, BADM_I_ALIGN);
-    }
     return tr->tape_bytes == BADM_I_NONE ? badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"),
                                                         BADM_I_TEXT("the graph is more than this machine can address"), NULL, 0, 0) : BADM_OK;
 }
@@ -6437,6 +6440,7 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
 {
     badm_i_carver count = { NULL, 0 };
     badm_result r;
+    size_t i;
     if (!d || d->filled != BADM_I_FILLED)
         return badm_i_refuse(e, BADM_I_TEXT("it is not filled: call badm_trainer_defaults first"), 0, 0);
     if (!d->model) return badm_i_refuse(e, BADM_I_TEXT("there is no model"), 0, 0);
@@ -6449,6 +6453,13 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
     } else {
         r = badm_i_measure_tape(tr, e);
         if (r) return r;
+    }
+    for (i = 0; i < d->model->count; i++) {         /* the arena is where directions are orthogonalised */
+        const badm_i_record *p = badm_i_record_at(d->model, i);
+        size_t need;
+        if (p->gradient == BADM_I_NONE || !badm_i_is_orthogonal(tr, p)) continue;
+        need = badm_i_orthogonal_bytes(badm_i_kernels_of(tr->level), p->shape.dim[0], p->shape.dim[1]);
+        if (need > tr->tape_bytes) tr->tape_bytes = badm_i_round_up(need, BADM_I_ALIGN);
     }
     badm_i_carve(&count, 1, sizeof *tr);
     badm_i_carve_trainer(tr, &count);
@@ -6619,8 +6630,11 @@ static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
     if (!r) r = badm_i_slot_report(tr, w, s);
     tr->slot[s].result = r;
     if (own) return;
-    if (r) badm_i_raise(tr, &tr->slot[s].folded, 0xFFFFFFFFu);         /* the step will be refused; nobody shall wait */
-    else badm_i_fold_slot(tr, s, g);
+    if (!r) badm_i_fold_slot(tr, s, g);
+    else {                              /* the step will be refused; nobody shall wait, nor write where a slot before still does */
+        if (s > 0) badm_i_await(tr, &tr->slot[s - 1].folded, (uint32_t)((tr->n - 1) / BADM_I_RANGE + 1));
+        badm_i_raise(tr, &tr->slot[s].folded, 0xFFFFFFFFu);
+    }
 }
 
 /* Where the mean gradient is needed before the update: it is written out, over the first slot's where that has a buffer. */

@@ -117,7 +117,7 @@ static void ours(const product *p)
         scratch = need(bytes / sizeof(float));
         have = bytes;
     }
-    badm_i_gemm(set, level, scratch, p->m, p->n, p->k, p->a, p->a_turned ? 1 : p->k, p->a_turned ? p->m : 1,
+    badm_i_gemm(set, level, scratch, bytes, p->m, p->n, p->k, p->a, p->a_turned ? 1 : p->k, p->a_turned ? p->m : 1,
                 p->b, p->b_turned ? 1 : p->n, p->b_turned ? p->k : 1, p->c, p->n, p->c, p->n);
 }
 

@@ -82,6 +82,10 @@ static int wrong_elements(const kernel_job *job, const kernel_build *build)
     return wrong;
 }
 
+/* Shapes whose rows (or columns, turned) lie a power of two apart, so that they are packed into strips: of several heights, of
+   more terms and more rows than go at once; the last columns take tiles of other heights. */
+static const badm_dim packed[][3] = { { 50, 104, 256 }, { 53, 100, 512 }, { 256, 97, 50 }, { 512, 104, 33 } };
+
 /* Calls `check` for many shapes: every m with every n, k going round; then some large ones. */
 static void for_shapes(kernel_kind kind, void (*check)(const kernel_job *job))
 {
@@ -96,6 +100,10 @@ static void for_shapes(kernel_kind kind, void (*check)(const kernel_job *job))
         for (j = 0; j < sizeof n / sizeof *n; j++) { job = make_job(kind, m[i], n[j], k[l++ % 8]); check(&job); }
     for (i = 0; i < sizeof large / sizeof *large; i++) {
         job = make_job(kind, large[i][0], large[i][1], large[i][2]);
+        check(&job);
+    }
+    for (i = 0; i < sizeof packed / sizeof *packed; i++) {
+        job = make_job(kind, packed[i][0], packed[i][1], packed[i][2]);
         check(&job);
     }
 }
@@ -260,6 +268,9 @@ TEST(products_have_the_same_bits_in_every_build)
         for (i = 0; i < sizeof edges / sizeof *edges; i++)
             for (kind = 0; kind < KERNEL_PRODUCTS; kind++)
                 compare_products((kernel_kind)kind, edges[i][0], edges[i][1], depths[l]);
+    for (i = 0; i < sizeof packed / sizeof *packed; i++)
+        for (kind = 0; kind < KERNEL_PRODUCTS; kind++)
+            compare_products((kernel_kind)kind, packed[i][0], packed[i][1], packed[i][2]);
 }
 
 TEST(the_widest_vectors_took_part)
@@ -527,7 +538,7 @@ TEST(sums_are_within_the_error_bound)
         }
 }
 
-#ifdef BADM_USE_CBLAS           /* tests/check.sh: this file's products are BLAS's, in an order of its own; the other builds' are not */
+#ifdef BADM_USE_CBLAS   /* tests/check.sh: this file's products are BLAS's, in an order of its own; the other builds' are not */
 TEST_MAIN(
     draw_all();
     RUN(products_and_their_gradients_are_within_the_error_bound)

@@ -266,6 +266,53 @@ static uint64_t train_growing(badm_memory *mem, size_t tape_bytes, uint32_t work
     return hash;
 }
 
+/* The product of two parameters, as they are (kind 0), with the second turned (1) or the first (2). */
+typedef struct { badm_param a, b; int kind; } product;
+
+static badm_tensor *product_loss(badm_tape *t, const badm_batch *batch, void *user)
+{
+    const product *p = (const product *)user;
+    badm_tensor *a = badm_param_use(t, p->a), *b = badm_param_use(t, p->b), *y;
+    (void)batch;
+    y = p->kind == 0 ? badm_matmul(t, a, b) : p->kind == 1 ? badm_matmul_nt(t, a, b) : badm_matmul_tn(t, a, b);
+    return badm_mean(t, badm_mul(t, y, y));
+}
+
+/* Products take scratch for panels, packed rows and a turned result, as the shapes want it; the trainer has planned for it. */
+TEST(no_product_enlarges_the_tape)
+{
+    static const badm_dim shapes[][3] = {               /* m, n, k */
+        { 8, 64, 2048 }, { 8, 2048, 64 }, { 64, 8, 2048 }, { 100, 160, 64 }, { 50, 104, 256 }, { 256, 256, 256 }, { 400, 100, 512 }
+    };
+    unsigned i;
+    for (i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const badm_dim m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+        product p;
+        for (p.kind = 0; p.kind < 3; p.kind++) {
+            const badm_dim a[2] = { p.kind == 2 ? k : m, p.kind == 2 ? m : k }, b[2] = { p.kind == 1 ? n : k, p.kind == 1 ? k : n };
+            badm_model *model = badm_model_new(1);
+            badm_trainer_desc d;
+            badm_trainer *tr;
+            badm_report r;
+            p.a = badm_param_new(model, "a", 2, a, badm_init_uniform(-0.1f, 0.1f));
+            p.b = badm_param_new(model, "b", 2, b, badm_init_uniform(-0.1f, 0.1f));
+            badm_trainer_defaults(&d);
+            d.model = model;
+            d.loss = product_loss;
+            d.user = &p;
+            d.max_batch = d.sub_batches = 1;
+            CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+            memset(&r, 0, sizeof r);
+            CHECK_INT(badm_step(tr, NULL, 1, &r), BADM_OK);
+            if (r.tape_growths)
+                printf("kind %d, m %lu, n %lu, k %lu\n", p.kind, (unsigned long)m, (unsigned long)n, (unsigned long)k);
+            CHECK_INT(r.tape_growths, 0);
+            badm_trainer_free(tr);
+            badm_model_free(model);
+        }
+    }
+}
+
 TEST(a_growing_graph_enlarges_the_tape_and_keeps_the_bits)
 {
     test_heap heap;
@@ -471,6 +518,7 @@ TEST_MAIN(
     RUN(a_block_is_used_to_its_last_byte_and_a_smaller_one_refused_with_the_figure)
     RUN(model_and_trainer_share_one_block)
     RUN(memory_left_of_callbacks_is_0)
+    RUN(no_product_enlarges_the_tape)
     RUN(a_growing_graph_enlarges_the_tape_and_keeps_the_bits)
     RUN(in_a_block_a_growing_graph_is_refused_and_nothing_changes)
     RUN(an_allocator_failing_at_any_call_breaks_and_leaks_nothing)

@@ -540,6 +540,41 @@ TEST(a_finite_loss_with_an_infinite_gradient_is_refused)
     problem_free(&p);
 }
 
+/* One sub-batch has a gradient that is finite but whose square is not. */
+typedef struct { const problem *p; uint32_t slot; } immense;
+
+static badm_tensor *immense_loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    const immense *m = (const immense *)user;
+    return badm_mean(t, badm_scale(t, badm_param_use(t, m->p->output.weight), b->slot == m->slot ? 1e22f : 1.0f));
+}
+
+TEST(a_mean_gradient_of_infinite_norm_is_refused)
+{
+    uint32_t slots;
+    immense m;
+    for (slots = 1; slots <= 4; slots++)
+        for (m.slot = 0; m.slot < slots; m.slot++) {
+            problem p;
+            badm_trainer_desc d;
+            badm_trainer *tr;
+            uint64_t hash;
+            problem_new(&p, PROBLEM_BLOBS, NULL, 1);
+            problem_desc(&p, &d);
+            m.p = &p;
+            d.loss = immense_loss;
+            d.user = &m;
+            d.sub_batches = slots;
+            tr = start(&d);
+            hash = badm_model_hash(p.model);
+            CHECK_INT(badm_step(tr, NULL, 8, NULL), BADM_ERR_NONFINITE);
+            CHECK_TEXT(badm_trainer_error(tr), "norm");
+            CHECK(badm_model_hash(p.model) == hash);
+            badm_trainer_free(tr);
+            problem_free(&p);
+        }
+}
+
 TEST(freezing_after_creation_is_refused_until_undone)
 {
     problem p;
@@ -1281,6 +1316,7 @@ TEST_MAIN(
     RUN(an_epoch_cancelled_in_its_last_step_is_done)
     RUN(a_step_that_is_not_finite_leaves_no_trace)
     RUN(a_finite_loss_with_an_infinite_gradient_is_refused)
+    RUN(a_mean_gradient_of_infinite_norm_is_refused)
     RUN(freezing_after_creation_is_refused_until_undone)
     RUN(a_metric_set_after_creation_is_refused)
     RUN(errors_reach_the_log)
