@@ -1318,7 +1318,28 @@ TEST(layers_start_like_those_of_torch_nn)
     badm_model_free(other);
 }
 
+static badm_tensor *product_with_itself(badm_tape *t, const badm_batch *b, void *user)
+{
+    badm_param w = *(const badm_param *)user;
+    badm_tensor *x = badm_param_use(t, w), *y = badm_affine(t, x, x, NULL);
+    (void)b;
+    return badm_mean(t, badm_mul(t, badm_matmul(t, x, x), y));
+}
+
+/* Both gradients go to the same place: what comes first begins it, what follows adds. */
+TEST(a_tensor_may_be_both_factors_of_a_product)
+{
+    badm_model *m = badm_model_new(1);
+    badm_dim shape[2] = { 12, 12 };
+    badm_param w = badm_param_new(m, "w", 2, shape, badm_init_normal(0, 1));
+    badm_gradient_check check;
+    CHECK_INT(badm_check_gradients(m, product_with_itself, &w, 1, 0, 0, &check), BADM_OK);
+    CHECK_NEAR(check.worst, 0, 2e-2);
+    badm_model_free(m);
+}
+
 TEST_MAIN(
+    RUN(a_tensor_may_be_both_factors_of_a_product)
     RUN(broadcasting_operations_agree_with_pytorch) RUN(elementwise_functions_agree_with_pytorch)
     RUN(matrix_products_agree_with_pytorch) RUN(softmaxes_agree_with_pytorch) RUN(losses_agree_with_pytorch)
     RUN(sums_agree_with_pytorch) RUN(rearrangements_agree_with_pytorch)

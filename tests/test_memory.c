@@ -367,6 +367,91 @@ TEST(in_a_block_a_growing_graph_is_refused_and_nothing_changes)
     free(block);
 }
 
+/* ---- tapes that were not measured for what comes ---- */
+
+typedef struct { badm_param a, b; float rows[86][100]; int kind; } rows_of;      /* kind 1: the first slot records more than was measured */
+
+static badm_tensor *rows_loss(badm_tape *t, const badm_batch *b, void *user)
+{
+    const rows_of *r = (const rows_of *)user;
+    badm_tensor *x = badm_rows(t, r->rows[0], 100, b);
+    int i;
+    if (r->kind == 1 && b->index && b->slot == 0) for (i = 0; i < 30; i++) x = badm_scale(t, x, 1.0f);
+    x = badm_matmul(t, badm_matmul(t, x, badm_param_use(t, r->a)), badm_param_use(t, r->b));
+    return badm_mean(t, badm_mul(t, x, x));
+}
+
+static badm_model *rows_model(rows_of *r, badm_trainer_desc *d)
+{
+    badm_model *m = badm_model_new(3);
+    badm_dim wide[2] = { 100, 170 }, back[2] = { 170, 100 };
+    badm_rng g;
+    size_t i, j;
+    badm_rng_init(&g, 1, 1);
+    memset(r, 0, sizeof *r);
+    for (i = 0; i < 86; i++) for (j = 0; j < 100; j++) r->rows[i][j] = badm_rng_normal(&g);
+    r->a = badm_param_new(m, "a", 2, wide, badm_init_normal(0, 0.01f));
+    r->b = badm_param_new(m, "b", 2, back, badm_init_normal(0, 0.01f));
+    badm_trainer_defaults(d);
+    d->model = m;
+    d->loss = rows_loss;
+    d->user = r;
+    d->max_batch = 86;
+    d->sub_batches = d->workers = 1;
+    d->sigma = 1000;
+    d->rho = 9000;
+    return m;
+}
+
+/* The dry run sees the largest batch; the scratch that products like to have is not always the most there. */
+TEST(no_shorter_batch_wants_more_than_the_largest)
+{
+    static rows_of r;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_report report;
+    badm_model *m = rows_model(&r, &d);
+    uint32_t count;
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    for (count = 86; count >= 1; count--) CHECK_INT(badm_step(tr, NULL, count, &report), BADM_OK);
+    CHECK_INT(report.tape_growths, 0);
+    badm_trainer_free(tr);
+    badm_model_free(m);
+}
+
+TEST(a_tape_grows_for_one_slot_though_the_next_fits)
+{
+    static rows_of r;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_report report;
+    badm_model *m = rows_model(&r, &d);
+    d.sub_batches = 2;
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    r.kind = 1;
+    CHECK_INT(badm_step(tr, NULL, 86, &report), BADM_OK);
+    CHECK(report.tape_growths > 0);
+    badm_trainer_free(tr);
+    badm_model_free(m);
+}
+
+TEST(a_given_tape_has_room_to_orthogonalise)
+{
+    static rows_of r;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_model *m = rows_model(&r, &d);
+    size_t given = 300000, bytes = 0;
+    d.tape_bytes = given;
+    d.metric = BADM_ORTHOGONAL;
+    CHECK_INT(badm_trainer_bytes(&d, &bytes), BADM_OK);
+    CHECK(bytes > given);
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    CHECK_INT(badm_step(tr, NULL, 86, NULL), BADM_OK);
+    badm_trainer_free(tr);
+    badm_model_free(m);
+}
+
 /* ---- an allocator that fails at the k-th call ---- */
 
 static buffer model_file, state_file;
@@ -521,6 +606,9 @@ TEST_MAIN(
     RUN(no_product_enlarges_the_tape)
     RUN(a_growing_graph_enlarges_the_tape_and_keeps_the_bits)
     RUN(in_a_block_a_growing_graph_is_refused_and_nothing_changes)
+    RUN(no_shorter_batch_wants_more_than_the_largest)
+    RUN(a_tape_grows_for_one_slot_though_the_next_fits)
+    RUN(a_given_tape_has_room_to_orthogonalise)
     RUN(an_allocator_failing_at_any_call_breaks_and_leaks_nothing)
     RUN(unfreezing_mapped_weights_survives_a_failing_allocator)
 )
