@@ -4807,12 +4807,12 @@ struct badm_method {
 
 #ifndef BADM_I_SERIAL
 
-/* Waits a little, awake, for something that other threads do; `misses` counts how often in vain, and after a few that is tried
+/* Waits a little, awake, for something that other threads do; `misses` counts how often in vain, and after many that is tried
    rarely: on a busy machine it only takes time from those waited for. */
 #define BADM_I_WAIT_AWAKE(p, misses, limit, condition)                                          \
     do {                                                                                        \
         int spin_;                                                                              \
-        if (!(p)->spins || ((misses) >= 4 && (misses)++ % 64 != 0)) break;                      \
+        if (!(p)->spins || ((misses) >= 32 && (misses)++ % 8 != 0)) break;                      \
         for (spin_ = 0; spin_ < (limit) && !(condition); spin_++) badm_i_pause();               \
         if (spin_ < (limit)) (misses) = 0;                                                      \
         else (misses)++;                                                                        \
@@ -5186,11 +5186,11 @@ static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
     return tr->method->id == 0 ? r->scale / tr->rates.sigma : r->scale * tr->rates.lr;
 }
 
-/* Averages that decay for want of gradients would end as subnormal numbers, which many processors handle a hundred times slower
-   and which never reach 0. What is below 4e-38 becomes 0; above 1e-23 nothing changes. */
-BADM_I_INLINE float badm_i_settle(float x) { return (x + 1e-30f) - 1e-30f; }
+/* Averages that decay for want of gradients would end as subnormal numbers, which many processors handle a hundred times slower,
+   and so would the steps made of them. What is below 1e-36 becomes 0. */
+BADM_I_INLINE float badm_i_settle(float x) { return badm_i_choose(badm_i_abs(x) < 1e-36f, 0.0f, x); }
 
-/* eps; where it is 0, 0/0 shall be 0, and what has vanished from v (below 4e-38) shall not make a long step. */
+/* eps; where it is 0, 0/0 shall be 0, and what has vanished from v (below 1e-36) shall not make a long step. */
 static float badm_i_eps(const badm_trainer *tr) { return tr->d.eps > 0 ? tr->d.eps : 1e-17f; }
 
 /* v := beta2 v + (1-beta2) square, and q = sqrt(v/correction)+eps. */
