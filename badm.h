@@ -2094,9 +2094,20 @@ static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size
 #define BADM_I_NARROW_TERMS 32
 
 #if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define BADM_I_MSAN             /* it does not know that a masked load leaves the rest alone */
+#endif
+#endif
+#ifdef BADM_I_MSAN
+#define BADM_I_NARROW_MOST 0
+#else
+#define BADM_I_NARROW_MOST 64
+#endif
+
 static int badm_i_is_narrow(int level, size_t m, size_t n, size_t k)
 {
-    return level && n <= BADM_I_NARROW && k <= BADM_I_NARROW_TERMS && m <= 64;
+    return level && n <= BADM_I_NARROW && k <= BADM_I_NARROW_TERMS && m <= BADM_I_NARROW_MOST;
 }
 
 #if defined(BADM_I_CLANG_ATTRIBUTE)
@@ -9460,7 +9471,9 @@ BADM_I_OFTEN
 #undef BADM_I_MUON
 #undef BADM_I_NAME_LIMIT
 #undef BADM_I_NAN
+#undef BADM_I_MSAN
 #undef BADM_I_NARROW
+#undef BADM_I_NARROW_MOST
 #undef BADM_I_NARROW_TERMS
 #undef BADM_I_NONE
 #undef BADM_I_NUMBERS
