@@ -1786,45 +1786,37 @@ BADM_I_INLINE float badm_i_fold_lanes(float *lane)
     return lane[0] + lane[1];
 }
 
-/* Lanes of x[i]*y[i], a tail filled up with zeros. */
-BADM_I_INLINE void badm_i_dot_block_body(size_t n, const float *x, const float *y, float *out)
+/* lane[i % 16] += x[i]*y[i]: sums over several arrays, each beginning at lane 0 again. */
+BADM_I_INLINE void badm_i_add_to_lanes_body(size_t n, const float *x, const float *y, float *lane)
 {
-    float lane[BADM_I_LANES], p[BADM_I_LANES], q[BADM_I_LANES];
+    float sum[BADM_I_LANES];
     size_t i, j;
-    for (j = 0; j < BADM_I_LANES; j++) lane[j] = 0;
+    for (j = 0; j < BADM_I_LANES; j++) sum[j] = lane[j];
     for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
-        for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j] * y[i + j];
-    if (i < n) {
-        for (j = 0; j < BADM_I_LANES; j++) p[j] = q[j] = 0;
-        memcpy(p, x + i, (n - i) * sizeof(float));
-        memcpy(q, y + i, (n - i) * sizeof(float));
-        for (j = 0; j < BADM_I_LANES; j++) lane[j] += p[j] * q[j];
-    }
-    *out = badm_i_fold_lanes(lane);
+        for (j = 0; j < BADM_I_LANES; j++) sum[j] += x[i + j] * y[i + j];
+    for (j = 0; j < BADM_I_LANES; j++) lane[j] = sum[j];
+    for (j = 0; i < n; i++, j++) lane[j] += x[i] * y[i];
 }
-BADM_I_LOOP(badm_i_dot_block, (n, x, y, out), size_t n, const float *x, const float *y, float *out)
+BADM_I_LOOP(badm_i_add_to_lanes, (n, x, y, lane), size_t n, const float *x, const float *y, float *lane)
 
-BADM_I_INLINE void badm_i_sum_block_body(size_t n, const float *x, float *out)
+BADM_I_INLINE void badm_i_sum_to_lanes_body(size_t n, const float *x, float *lane)
 {
-    float lane[BADM_I_LANES];
     size_t i, j;
-    for (j = 0; j < BADM_I_LANES; j++) lane[j] = 0;
     for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
         for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
     for (j = 0; i < n; i++, j++) lane[j] += x[i];
-    *out = badm_i_fold_lanes(lane);
 }
-BADM_I_LOOP(badm_i_sum_block, (n, x, out), size_t n, const float *x, float *out)
+BADM_I_LOOP(badm_i_sum_to_lanes, (n, x, lane), size_t n, const float *x, float *lane)
 
 /* sum of x[i]*y[i], added to *s; y NULL: sum of x[i]. */
 static void badm_i_sum_dot(int level, badm_i_sum *s, const float *x, const float *y, size_t n)
 {
     while (n > 0) {
         size_t block = n < BADM_I_BLOCK ? n : BADM_I_BLOCK;
-        float part;
-        if (y) { badm_i_dot_block(level, block, x, y, &part); y += block; }
-        else badm_i_sum_block(level, block, x, &part);
-        badm_i_sum_add(s, part);
+        float lane[BADM_I_LANES] = { 0 };
+        if (y) { badm_i_add_to_lanes(level, block, x, y, lane); y += block; }
+        else badm_i_sum_to_lanes(level, block, x, lane);
+        badm_i_sum_add(s, badm_i_fold_lanes(lane));
         x += block;
         n -= block;
     }
@@ -1855,19 +1847,6 @@ static int badm_i_all_finite(int level, const float *x, size_t n)
 
 /* ---- small loops that several sections need ---- */
 
-/* lane[i % 16] += x[i]*y[i]: sums over several arrays, each beginning at lane 0 again. */
-BADM_I_INLINE void badm_i_add_to_lanes_body(size_t n, const float *x, const float *y, float *lane)
-{
-    float sum[BADM_I_LANES];
-    size_t i, j;
-    for (j = 0; j < BADM_I_LANES; j++) sum[j] = lane[j];
-    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
-        for (j = 0; j < BADM_I_LANES; j++) sum[j] += x[i + j] * y[i + j];
-    for (j = 0; j < BADM_I_LANES; j++) lane[j] = sum[j];
-    for (j = 0; i < n; i++, j++) lane[j] += x[i] * y[i];
-}
-BADM_I_LOOP(badm_i_add_to_lanes, (n, x, y, lane), size_t n, const float *x, const float *y, float *lane)
-
 BADM_I_INLINE void badm_i_add_scaled_body(size_t n, float a, const float *x, float *y)
 {
     size_t i;
@@ -1896,15 +1875,6 @@ BADM_I_INLINE void badm_i_add_body(size_t n, const float *x, float *y)
     BADM_I_EACH(i, n) y[i] += x[i];
 }
 BADM_I_LOOP(badm_i_add, (n, x, y), size_t n, const float *x, float *y)
-
-BADM_I_INLINE void badm_i_sum_to_lanes_body(size_t n, const float *x, float *lane)
-{
-    size_t i, j;
-    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
-        for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
-    for (j = 0; i < n; i++, j++) lane[j] += x[i];
-}
-BADM_I_LOOP(badm_i_sum_to_lanes, (n, x, lane), size_t n, const float *x, float *lane)
 
 /* sum := the sum of `rows` rows. */
 BADM_I_INLINE void badm_i_sum_rows_body(size_t rows, size_t n, const float *x, int fresh, float *sum)
