@@ -22,7 +22,7 @@ VERSION  = $(shell sed -n 's/^.define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
 # `make test` alone uses all cores; `make -j3 test` uses 3.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: all run test tests check experiments bench install uninstall sizes mutants coverage clean help
+.PHONY: all run test tests check experiments bench bench-tasks install uninstall sizes mutants coverage clean help
 
 all: $(EXAMPLES)                ## build the examples into build/
 
@@ -43,6 +43,9 @@ experiments: $(BUILD)/experiments       ## the method's experiments; DATA=folder
 
 bench:                          ## speed against PyTorch, FANN, OpenBLAS; memory, size [ONLY=sgemm|speed|compile|...]
 	@CC="$(CC)" BUILD="$(BUILD)" sh bench/bench.sh $(ONLY)
+
+bench-tasks:                    ## whole tasks against PyTorch: language, images, generation, graphs DATA=dir [ONLY=lm|vae|...]
+	@CC="$(CC)" BUILD="$(BUILD)" sh bench/tasks.sh "$(DATA)" $(ONLY)
 
 sizes:                          ## bytes of an XOR program and of the whole implementation
 	@sh tests/sizes.sh
@@ -70,9 +73,9 @@ clean:                          ## remove build/
 	rm -rf $(BUILD)
 
 help:                           ## this list
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-$(BUILD)/%: examples/%.c badm.h
+$(BUILD)/%: examples/%.c badm.h $(wildcard examples/*.h)
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LIBS)
 

@@ -64,6 +64,9 @@
      for any sigma, rho and Q per step. That is the default form (BADM_COLLAPSED): two vectors, whatever S. It is momentum with a
      look-ahead, a near relative of Nesterov's: 1/sigma is the long-run step size, beta the momentum. On a quadratic of
      curvature h it is stable exactly for h < (4 rho + 2 sigma)/3; rho ~ L, sigma ~ 2 sqrt(mu rho) is the near-optimal choice.
+     A trainer with BADM_ORTHOGONAL (and Muon) treats vectors, convolutions and embedding tables as diagonal (Muon: AdamW), with a
+     twentieth of the step, as their entries would otherwise move much further than a matrix's: so one sigma suits all tensors.
+     badm_set_metric() for a tensor overrules that, and gives it the whole step.
      BADM_PER_SLOT keeps every pi_s, as the paper writes it, and is what local steps and SISA need.
 
      With ridge lambda (Q = I), the problem gains lambda/2 |w|^2:  w = sigma/(sigma+lambda) sum_s alpha_s (w_s + pi_s/sigma).
@@ -85,7 +88,12 @@
      >>model      parameters in one slab, initialisers, groups
      >>tape       arena, tensors, recording
      >>autodiff   operations: shape rule, forward, backward
-     >>layers     linear, embedding
+     >>convolution convolutions, pooling, upsampling
+     >>normalisation  layer, RMS, group and batch norm
+     >>attention  attention and positions
+     >>sparse     compressed rows, graphs
+     >>recurrent  GRU cell
+     >>layers     linear, embedding, convolution, norms, attention, GRU
      >>data       rows, labels, tokens of a batch
      >>workers    a trainer's memory, the pool, a slot's gradient
      >>methods    BADM and the baselines
@@ -126,6 +134,7 @@
      A trainer has its own pool. The loss callback runs on the workers, several at once: `user` is shared and must only be read.
      All else runs on the thread that calls. Two trainers may be used from two threads. There is no global state. Between the parts of
      a step workers look out for some tens of microseconds before they sleep, where there are as many processors as workers.
+     A step of one sub-batch runs on the thread that calls; large products, sparse ones and dropout are then spread over the workers.
      With BADM_USE_CBLAS workers call BLAS side by side, so a trainer with more than one worker sets OpenBLAS to one thread, for the
      whole program. With one worker it is left alone, and other libraries always are: their own settings say one thread.
 
@@ -454,7 +463,8 @@ BADM_API badm_result badm_backward(badm_tape *t, badm_tensor *loss);
 /* The first error since the reset; .code is BADM_OK if none. */
 BADM_API const badm_error *badm_tape_error(const badm_tape *t);
 
-/* A line per tensor: operation, shape, bytes. Returns its length like badm_error_text. */
+/* A line per tensor in the arena: operation, shape, bytes. A trainer keeps the tensors of parameters elsewhere. Returns its length
+   like badm_error_text. */
 BADM_API size_t badm_tape_dump(const badm_tape *t, char *buf, size_t n);
 
 /* For writers of operations. badm_record makes y of the given shape, copies args, notes the inputs and runs forward (not in a dry
@@ -564,6 +574,123 @@ BADM_API badm_tensor *badm_gather_rows(badm_tape *t, badm_tensor *table, const b
 BADM_API badm_tensor *badm_dropout(badm_tape *t, badm_tensor *x, float p);
 
 /* ---------------------------------------------------------------------------------------------------------------------
+   Convolution and pooling. Images are [n,channels,height,width], signals [n,channels,length]
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Of each dimension (height, width; conv1d reads [0] alone). As torch.nn.Conv2d's arguments; output_padding is read by
+   conv_transpose2d alone, `bias` by the layer's constructor. 0 means 0: begin with badm_conv_defaults(): stride 1, no padding,
+   dilation 1, one group, a bias. */
+typedef struct badm_conv { badm_dim stride[2], padding[2], dilation[2], output_padding[2], groups; uint8_t bias; } badm_conv;
+BADM_API badm_conv badm_conv_defaults(void);
+BADM_API badm_conv badm_conv_of(badm_dim stride, badm_dim padding);    /* the defaults with these in both dimensions */
+
+/* x [n,in,h,w], weight [out,in/groups,kh,kw], bias [out] or NULL -> [n,out,h',w'], h' = (h + 2 padding - dilation(kh-1) -
+   1)/stride + 1. BADM_ERR_ARGUMENT: stride, dilation or groups 0. BADM_ERR_SHAPE: channels that groups do not divide, an empty
+   result. As torch.nn.functional.conv2d, conv1d (x [n,in,l], weight [out,in/groups,k]) and conv_transpose2d (weight
+   [in,out/groups,kh,kw], h' = (h-1) stride - 2 padding + dilation(kh-1) + output_padding + 1). */
+BADM_API badm_tensor *badm_conv2d(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_conv c);
+BADM_API badm_tensor *badm_conv1d(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_conv c);
+BADM_API badm_tensor *badm_conv_transpose2d(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_conv c);
+
+/* Over windows of kernel x kernel: [n,c,h,w] -> [n,c,h',w'], h' = (h + 2 padding - kernel)/stride + 1. padding <= kernel/2.
+   Padding never wins a maximum; the gradient goes to the first of equal maxima. avg divides by kernel*kernel, padding counted. As
+   torch.nn.functional's. */
+BADM_API badm_tensor *badm_max_pool2d(badm_tape *t, badm_tensor *x, badm_dim kernel, badm_dim stride, badm_dim padding);
+BADM_API badm_tensor *badm_avg_pool2d(badm_tape *t, badm_tensor *x, badm_dim kernel, badm_dim stride, badm_dim padding);
+BADM_API badm_tensor *badm_global_avg_pool2d(badm_tape *t, badm_tensor *x);            /* [n,c,h,w] -> [n,c] */
+/* height and width times `factor`: nearest repeats; bilinear as torch.nn.functional.interpolate(mode="bilinear",
+   align_corners=False). */
+BADM_API badm_tensor *badm_upsample_nearest2d(badm_tape *t, badm_tensor *x, badm_dim factor);
+BADM_API badm_tensor *badm_upsample_bilinear2d(badm_tape *t, badm_tensor *x, badm_dim factor);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Normalisation. weight and bias may be NULL
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Over the trailing dimensions that weight has (without one: the last), (x - mean)/sqrt(var + eps) weight + bias. */
+BADM_API badm_tensor *badm_layer_norm(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, float eps);
+/* Over the last dimension: x/sqrt(mean of x^2 + eps) weight (arXiv 1910.07467). */
+BADM_API badm_tensor *badm_rms_norm(badm_tape *t, badm_tensor *x, badm_tensor *weight, float eps);
+/* x [n,c,...] in `groups` groups of channels, each with its own mean and variance; weight and bias [c] (arXiv 1803.08494). */
+BADM_API badm_tensor *badm_group_norm(badm_tape *t, badm_tensor *x, badm_dim groups, badm_tensor *weight, badm_tensor *bias,
+                                      float eps);
+/* x [n,c,...] by the mean and variance of each channel over all else (arXiv 1502.03167). While training they are the sub-batch's,
+   and running_mean and running_var (buffers [c]) move by `momentum` (PyTorch's: 0.1) towards them; else these are used.
+   Statistics are of each sub-batch (micro-batch), as of each machine in data parallel training. running_mean.model and
+   running_var.model NULL: no averages, always the sub-batch's own. BADM_ERR_SHAPE: one value a channel while training. */
+BADM_API badm_tensor *badm_batch_norm(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_param running_mean,
+                                      badm_param running_var, float momentum, float eps);
+
+/* For layers with state of their own: where the layer writes what this sub-batch makes of a buffer, holding its present values
+   (asked again: what was written); NULL where nothing is to be kept (evaluating, a dry run, local steps after the first, a model
+   other than the trained one, a mapped buffer). Once a trainer's step is accepted the buffer becomes the mean over the sub-batches
+   (micro-batches, machines) that asked, weighted by their samples, summed in their order; a step that is refused changes none.
+   A tape of your own: badm_buffers_commit. BADM_ERR_ARGUMENT: no buffer. */
+BADM_API float *badm_buffer_next(badm_tape *t, badm_param buffer);
+/* Writes what has been asked for since the last reset into the model. BADM_ERR_STATE after an error of the tape, and on a
+   trainer's tape. */
+BADM_API badm_result badm_buffers_commit(badm_tape *t);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Attention and positions
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* softmax(q k^T/sqrt(d)) v of each head: q [...,l,d], k [...,m,d], v [...,m,e] -> [...,l,e]; leading dimensions equal. causal:
+   row i sees columns 0..i + m - l alone (m >= l). As torch.nn.functional.scaled_dot_product_attention. */
+BADM_API badm_tensor *badm_attention(badm_tape *t, badm_tensor *q, badm_tensor *k, badm_tensor *v, int causal);
+/* The same from one projection x [n,l,3*heads*d], each row q, k and v of all heads one after another: [n,l,heads*d]. No copies. */
+BADM_API badm_tensor *badm_self_attention(badm_tape *t, badm_tensor *x, badm_dim heads, int causal);
+/* [length,width]: sin and cos of position/10000^(2i/width) in turn (arXiv 1706.03762, 3.5). A leaf without gradient. */
+BADM_API badm_tensor *badm_sinusoidal(badm_tape *t, badm_dim length, badm_dim width);
+/* Rotary positions (arXiv 2104.09864) of x [...,l,d], d even: pairs (x[i], x[i+d/2]) turned by position/base^(2i/d); first:
+   position of row 0. */
+BADM_API badm_tensor *badm_rotary(badm_tape *t, badm_tensor *x, float base, badm_dim first);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Sparse matrices
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* Compressed rows: row i has entries start[i]..start[i+1]-1, of columns column[] (ascending) with value[] (NULL: all 1). Only
+   read by operations, so workers may share it. `turned` is its transpose, for gradients. Arrays may be the caller's own; those
+   that a function below made are freed by badm_csr_free. */
+typedef struct badm_csr badm_csr;
+struct badm_csr {
+    uint32_t rows, cols;
+    const uint32_t *start, *column;
+    const float *value;
+    const badm_csr *turned;         /* of a symmetric matrix it may be the matrix itself; NULL: no gradient goes through */
+    const uint32_t *origin;         /* of a transpose: the place of each entry in the original; else NULL */
+    badm_memory *memory;
+};
+/* From n entries in any order (value NULL: 1 each); equal places are added up. With its transpose, in one piece of memory.
+   BADM_ERR_LABEL: an index outside; BADM_ERR_NONFINITE; BADM_ERR_MEMORY. err may be NULL. */
+BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
+                                  const uint32_t *column, const float *value, badm_error *err);
+/* A graph for graph convolution (arXiv 1609.02907, eq. 2): D^-1/2 (A + I) D^-1/2 of the undirected graph of these edges (each
+   counts once, in both directions; loops given are ignored). */
+BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t nodes, size_t edges, const uint32_t *from,
+                                    const uint32_t *to,
+                                    badm_error *err);
+BADM_API void badm_csr_free(badm_csr *a);
+/* a [rows,cols] times x [cols,n] -> [rows,n]; gradient a^T dy to x, none to a. Rows are spread over workers that have no
+   sub-batch. */
+BADM_API badm_tensor *badm_sparse_matmul(badm_tape *t, const badm_csr *a, badm_tensor *x);
+/* While training a copy on the tape whose entries are 0 with probability p and the rest divided by 1-p, as badm_dropout; else a
+   itself. */
+BADM_API const badm_csr *badm_csr_dropout(badm_tape *t, const badm_csr *a, float p);
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Recurrent cells, and random inputs
+   --------------------------------------------------------------------------------------------------------------------- */
+
+/* From input and hidden projections of one time step, each [n,3*hidden] in the order reset, update, new, and the state
+   [n,hidden]: the next state. As torch.nn.GRUCell (arXiv 1406.1078). */
+BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm_tensor *from_hidden, badm_tensor *hidden);
+/* Standard normal numbers, a function of (seed, step, slot, place in the tape) like dropout's. A leaf without gradient. Zeros
+   unless training. */
+BADM_API badm_tensor *badm_randn(badm_tape *t, unsigned rank, const badm_dim *shape);
+
+/* ---------------------------------------------------------------------------------------------------------------------
    Layers: handles by value over named parameters, PyTorch's names, layouts and initial distributions
    --------------------------------------------------------------------------------------------------------------------- */
 
@@ -575,6 +702,45 @@ BADM_API badm_tensor *badm_linear_forward(badm_tape *t, badm_linear layer, badm_
 typedef struct badm_embedding { badm_param weight; } badm_embedding;           /* name.weight [n,dim], N(0,1) */
 BADM_API badm_embedding badm_embedding_new(badm_model *m, const char *name, badm_dim n, badm_dim dim);
 BADM_API badm_tensor *badm_embedding_forward(badm_tape *t, badm_embedding layer, const badm_ints *index);
+
+typedef struct badm_conv_layer { badm_param weight, bias; badm_conv conv; } badm_conv_layer;       /* name.weight, name.bias */
+/* torch.nn.Conv2d and its kin: square kernels; channels that conv.groups does not divide stick as an error in the model. */
+BADM_API badm_conv_layer badm_conv2d_new(badm_model *m, const char *name, badm_dim in, badm_dim out, badm_dim kernel,
+                                         badm_conv conv);
+BADM_API badm_conv_layer badm_conv1d_new(badm_model *m, const char *name, badm_dim in, badm_dim out, badm_dim kernel,
+                                         badm_conv conv);
+BADM_API badm_conv_layer badm_conv_transpose2d_new(badm_model *m, const char *name, badm_dim in, badm_dim out, badm_dim kernel,
+                                                   badm_conv conv);
+BADM_API badm_tensor *badm_conv2d_forward(badm_tape *t, badm_conv_layer layer, badm_tensor *x);
+BADM_API badm_tensor *badm_conv1d_forward(badm_tape *t, badm_conv_layer layer, badm_tensor *x);
+BADM_API badm_tensor *badm_conv_transpose2d_forward(badm_tape *t, badm_conv_layer layer, badm_tensor *x);
+
+typedef struct badm_norm {
+    badm_param weight, bias, running_mean, running_var, batches;
+    badm_dim groups;
+    float eps, momentum;
+} badm_norm;
+BADM_API badm_norm badm_layer_norm_new(badm_model *m, const char *name, badm_dim width);           /* weight 1, bias 0, eps 1e-5 */
+BADM_API badm_norm badm_rms_norm_new(badm_model *m, const char *name, badm_dim width);             /* weight; eps 1e-5 */
+BADM_API badm_norm badm_group_norm_new(badm_model *m, const char *name, badm_dim groups, badm_dim channels);
+/* and the buffers running_mean, running_var, num_batches_tracked; momentum 0.1. torch.nn.BatchNorm1d, 2d */
+BADM_API badm_norm badm_batch_norm_new(badm_model *m, const char *name, badm_dim channels);
+BADM_API badm_tensor *badm_layer_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x);
+BADM_API badm_tensor *badm_rms_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x);
+BADM_API badm_tensor *badm_group_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x);
+BADM_API badm_tensor *badm_batch_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x);
+
+/* torch.nn.MultiheadAttention over one sequence: in_proj_weight [3*width,width], in_proj_bias, out_proj.weight, out_proj.bias. x
+   [n,l,width]. */
+typedef struct badm_multihead { badm_param in_weight, in_bias; badm_linear out; badm_dim heads; } badm_multihead;
+BADM_API badm_multihead badm_multihead_new(badm_model *m, const char *name, badm_dim width, badm_dim heads);
+BADM_API badm_tensor *badm_multihead_forward(badm_tape *t, badm_multihead layer, badm_tensor *x, int causal);
+
+/* torch.nn.GRUCell: weight_ih [3*hidden,in], weight_hh [3*hidden,hidden], bias_ih, bias_hh. forward: x [n,in], h [n,hidden] ->
+   the next h. */
+typedef struct badm_gru { badm_param weight_ih, weight_hh, bias_ih, bias_hh; } badm_gru;
+BADM_API badm_gru badm_gru_new(badm_model *m, const char *name, badm_dim in, badm_dim hidden);
+BADM_API badm_tensor *badm_gru_forward(badm_tape *t, badm_gru layer, badm_tensor *x, badm_tensor *hidden);
 
 /* ---------------------------------------------------------------------------------------------------------------------
    Trainer
@@ -656,7 +822,7 @@ typedef struct badm_trainer_desc {
     /* on the worker, after each; not 0 cancels. A place for a watchdog */
     int (*on_sub_batch)(uint32_t slot, uint32_t of, void *user);
     void *on_sub_batch_user;
-    /* buf := sum of buf over all machines; not 0: BADM_ERR_EXCHANGE. NULL: one machine */
+    /* buf := sum of buf over all machines (gradients, losses, buffers of layers); not 0: BADM_ERR_EXCHANGE. NULL: one machine */
     int (*allreduce)(float *buf, size_t n, void *user);
     void *allreduce_user;
     void (*log)(badm_result r, const char *text, void *user);       /* errors and enlarged tapes, as they happen; NULL: silent */
@@ -760,7 +926,8 @@ BADM_API int badm_self_test(badm_memory *mem);
    is checked first; the model or trainer is changed only after the last byte has been accepted
    --------------------------------------------------------------------------------------------------------------------- */
 
-/* safetensors with PyTorch's names: loads in Python. Loading ignores tensors named "badm." (a checkpoint's state). BADM_ERR_FILE,
+/* safetensors with PyTorch's names: loads in Python, and a PyTorch state_dict loads here (its num_batches_tracked are int64; they
+   are exact up to 2^24). Loading ignores tensors named "badm." (a checkpoint's state). BADM_ERR_FILE,
    BADM_ERR_FORMAT (damaged),
    BADM_ERR_MODEL (a tensor missing, unknown or of another shape or type), BADM_ERR_NONFINITE (a weight is not a number or
    infinite; saving too),
@@ -982,11 +1149,24 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #define BADM_I_OFTEN
 #endif
 
+/* What seldom happens stands apart: the usual way stays short, and is what branches expect. */
+#ifdef __GNUC__
+#define BADM_I_ASIDE __attribute__((noinline, cold))
+#define BADM_I_APART __attribute__((noinline))          /* not so seldom */
+#else
+#define BADM_I_ASIDE
+#define BADM_I_APART
+#endif
+
 /* ---- instruction sets ----
 
    A loop is written once, in plain C, as an inline function NAME_body. BADM_I_LOOP compiles it with vectors whatever the user's
-   flags are: on x86-64 for AVX2, beside the same loop as the user's flags have it for the few processors that lack it (that takes
-   compile time). Neither fuses multiplications with additions, so both have the same bits. */
+   flags are: on x86-64 for AVX2, beside the same loop without for the few processors that lack it. Neither fuses multiplications
+   with additions, so both have the same bits.
+
+   Every loop costs compile time, most of it for long formulas and for the elements left over at its end. So exp and its like are
+   compiled once (BADM_I_MAP in >>math), for BADM_I_SOME elements at a time; an operation puts them together with short loops over
+   runs of BADM_I_RUN elements on the stack, and functions that several operations share take loops as arguments. */
 
 #ifndef BADM_MAX_SIMD
 #define BADM_MAX_SIMD 3
@@ -998,12 +1178,15 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 
 #ifdef BADM_I_VECTORS
 #define BADM_I_INLINE static inline __attribute__((always_inline))
+#define BADM_I_SOME 8u
 #ifdef __clang__
+#define BADM_I_BASE
 #define BADM_I_FAST
 #define BADM_I_O3
 #define BADM_I_SIMPLE
 #define BADM_I_AVX2 __attribute__((target("avx2,no-fma,no-avx512f")))
 #else
+#define BADM_I_BASE __attribute__((optimize("O1", "fp-contract=off")))
 #define BADM_I_FAST __attribute__((optimize("O2", "tree-loop-vectorize", "tree-slp-vectorize", "fp-contract=off", "no-trapping-math", \
                                             "no-tree-loop-distribute-patterns")))
 #define BADM_I_SIMPLE __attribute__((optimize("O2", "fp-contract=fast", "no-tree-vectorize", "no-tree-loop-distribute-patterns")))
@@ -1013,26 +1196,47 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 /* for (i = 0; i < n; i++), where no element depends on another one: arrays are the same or apart. */
 #ifdef __clang__
 #define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
+#define BADM_I_LANE(i, n) _Pragma("clang loop unroll(disable)") for (i = 0; i < (n); i++)   /* a vector, rather than n times */
 #else
 #define BADM_I_EACH(i, n) _Pragma("GCC ivdep") for (i = 0; i < (n); i++)
+#define BADM_I_LANE BADM_I_EACH
 #endif
 /* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
 #define BADM_I_SHORTCUT(condition, value) ((void)0)
 #else
 #define BADM_I_INLINE static inline
+#define BADM_I_SOME 1u
 #define BADM_I_FAST
 #define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
+#define BADM_I_LANE BADM_I_EACH
 #define BADM_I_SHORTCUT(condition, value) do { if (condition) return (value); } while (0)
 #endif
 
 #if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
 #define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
-    static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                             \
+    BADM_I_BASE static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                 \
     BADM_I_AVX2 BADM_I_FAST static void NAME##_avx2(__VA_ARGS__) { NAME##_body ARGUMENTS; }     \
     static void NAME(int level, __VA_ARGS__) { if (level) NAME##_avx2 ARGUMENTS; else NAME##_base ARGUMENTS; }
 #else
 #define BADM_I_LOOP(NAME, ARGUMENTS, ...)                                                       \
     BADM_I_FAST static void NAME(int level, __VA_ARGS__) { (void)level; NAME##_body ARGUMENTS; }
+#endif
+
+/* The same with a version for AVX-512, of NAME_wide, for few and long loops. (clang could not leave its products unfused.) */
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86) && !defined(__clang__)
+#define BADM_I_LONG_LOOP(NAME, ARGUMENTS, ...)                                                  \
+    BADM_I_BASE static void NAME##_base(__VA_ARGS__) { NAME##_body ARGUMENTS; }                 \
+    BADM_I_AVX2 BADM_I_FAST static void NAME##_avx2(__VA_ARGS__) { NAME##_body ARGUMENTS; }     \
+    __attribute__((target("avx512f,prefer-vector-width=512"))) BADM_I_FAST                      \
+    static void NAME##_avx512(__VA_ARGS__) { NAME##_wide ARGUMENTS; }                           \
+    static void NAME(int level, __VA_ARGS__)                                                    \
+    {                                                                                           \
+        if (level == 2) NAME##_avx512 ARGUMENTS;                                                \
+        else if (level) NAME##_avx2 ARGUMENTS;                                                  \
+        else NAME##_base ARGUMENTS;                                                             \
+    }
+#else
+#define BADM_I_LONG_LOOP BADM_I_LOOP
 #endif
 
 /* 0 the baseline, 1 AVX2 with FMA, 2 AVX-512F too; both the processor and the operating system must agree. */
@@ -1051,11 +1255,16 @@ static int badm_i_simd_level(void)
 
 /* ---- sizes that cannot overflow unseen: BADM_I_NONE stands for "too large" and survives further arithmetic ---- */
 
+BADM_I_ASIDE static size_t badm_i_times_slowly(size_t a, size_t b)
+{
+    if (a == 0 || b == 0) return 0;
+    return a == BADM_I_NONE || b == BADM_I_NONE || a > (BADM_I_NONE - 1) / b ? BADM_I_NONE : a * b;
+}
+
 BADM_I_INLINE size_t badm_i_times(size_t a, size_t b)
 {
     if (((a | b) >> (sizeof(size_t) * 4)) == 0) return a * b;           /* both below the square root: no division */
-    if (a == 0 || b == 0) return 0;
-    return a == BADM_I_NONE || b == BADM_I_NONE || a > (BADM_I_NONE - 1) / b ? BADM_I_NONE : a * b;
+    return badm_i_times_slowly(a, b);
 }
 
 static size_t badm_i_plus(size_t a, size_t b)
@@ -1460,14 +1669,14 @@ BADM_I_INLINE float badm_i_log(float x)
 
 BADM_API float badm_logf(float x) { return badm_i_log(x); }
 
-BADM_I_INLINE float badm_i_log1p(float x)
+/* log(1 + x), where u = 1 + x and y = log(u). */
+BADM_I_INLINE float badm_i_log1p_of(float x, float u, float y)
 {
-    float u = 1.0f + x, y = badm_i_log(u);
     y = badm_i_choose((u > 0.0f) & badm_i_is_finite(x), y + (x - (u - 1.0f)) / u, y);      /* what rounding 1+x lost, to first order */
     return badm_i_choose(u == 1.0f, x, y);
 }
 
-BADM_API float badm_log1pf(float x) { return badm_i_log1p(x); }
+BADM_API float badm_log1pf(float x) { float u = 1.0f + x; return badm_i_log1p_of(x, u, badm_i_log(u)); }
 
 BADM_I_INLINE float badm_i_tanh(float x)
 {
@@ -1551,12 +1760,15 @@ static float badm_i_quarter_turns(uint32_t u, uint32_t *quadrant)
     return negative ? -r : r;
 }
 
-BADM_API float badm_cosf(float x)
+/* cos(x - quarters*pi/2): the sine for 1. */
+static float badm_i_cos_less(float x, uint32_t quarters)
 {
     float r = badm_i_abs(x), z;
     uint32_t q = 0;
     if (!badm_i_is_finite(x)) return BADM_I_NAN;
     if (r > 0.785398163f) r = badm_i_quarter_turns(badm_i_bits(r), &q);
+    if (badm_i_bits(x) >> 31) { r = -r; q = 0u - q; }
+    q -= quarters;
     z = r * r;
     if (q & 1) {
         r = ((-1.9515295891e-4f * z + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * r + r;
@@ -1565,6 +1777,8 @@ BADM_API float badm_cosf(float x)
     r = ((2.443315711809948e-5f * z - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * z * z - 0.5f * z + 1.0f;
     return (q & 2) ? -r : r;
 }
+
+BADM_API float badm_cosf(float x) { return badm_i_cos_less(x, 0); }
 
 #if defined(BADM_I_X86)
 BADM_API float badm_sqrtf(float x) { float y; __asm__("sqrtss %1, %0" : "=x"(y) : "x"(x)); return y; }
@@ -1617,6 +1831,50 @@ BADM_I_INLINE void badm_i_sqrt_each_body(size_t n, const float *x, float *y)
     for (; i < n; i++) y[i] = badm_sqrtf(x[i]);
 }
 BADM_I_LOOP(badm_i_sqrt_each, (n, x, y), size_t n, const float *x, float *y)
+
+/* ---- these functions of arrays: y[i] = f(x[i]), y may be x ----
+
+   The formulas are long. Each is compiled here once, for the lanes of a vector, filled in part where fewer elements are left;
+   operations are put together from these loops and short ones. */
+
+BADM_I_INLINE void badm_i_take(uint32_t lanes, uint32_t part, const float *x, float *lane)
+{
+    uint32_t i;
+    if (part == lanes) BADM_I_LANE(i, lanes) lane[i] = x[i];
+    else BADM_I_LANE(i, lanes) lane[i] = i < part ? x[i] : 0.0f;
+}
+
+BADM_I_INLINE void badm_i_give(uint32_t lanes, uint32_t part, const float *lane, float *y)
+{
+    uint32_t i;
+    if (part == lanes) BADM_I_LANE(i, lanes) y[i] = lane[i];
+    else BADM_I_LANE(i, lanes) if (i < part) y[i] = lane[i];
+}
+
+#define BADM_I_MAP(NAME)                                                                        \
+    BADM_I_INLINE void badm_i_##NAME##_lanes(uint32_t lanes, size_t n, const float *x, float *y) \
+    {                                                                                           \
+        float lane[16];                                                                         \
+        uint32_t i, part = lanes;                                                               \
+        for (; n > 0; n -= part, x += part, y += part) {                                        \
+            if (n < lanes) part = (uint32_t)n;                                                  \
+            badm_i_take(lanes, part, x, lane);                                                  \
+            BADM_I_LANE(i, lanes) lane[i] = badm_i_##NAME(lane[i]);                             \
+            badm_i_give(lanes, part, lane, y);                                                  \
+        }                                                                                       \
+    }                                                                                           \
+    BADM_I_INLINE void badm_i_##NAME##_values_body(size_t n, const float *x, float *y)          \
+    {                                                                                           \
+        badm_i_##NAME##_lanes(BADM_I_SOME, n, x, y);                                            \
+    }                                                                                           \
+    BADM_I_INLINE void badm_i_##NAME##_values_wide(size_t n, const float *x, float *y) { badm_i_##NAME##_lanes(16, n, x, y); } \
+    BADM_I_LONG_LOOP(badm_i_##NAME##_values, (n, x, y), size_t n, const float *x, float *y)
+
+BADM_I_MAP(exp)
+BADM_I_MAP(log)
+BADM_I_MAP(tanh)
+BADM_I_MAP(sigmoid)
+BADM_I_MAP(erf)
 
 /* b^n by squaring. */
 static float badm_i_power(float b, uint64_t n)
@@ -1879,7 +2137,15 @@ BADM_I_LOOP(badm_i_add, (n, x, y), size_t n, const float *x, float *y)
 /* sum := the sum of `rows` rows. */
 BADM_I_INLINE void badm_i_sum_rows_body(size_t rows, size_t n, const float *x, int fresh, float *sum)
 {
-    size_t i;
+    size_t i, r;
+    if (n < 8) {                        /* a sum stays in a register */
+        for (i = 0; i < n; i++) {
+            float s = fresh ? 0.0f : sum[i];
+            for (r = 0; r < rows; r++) s += x[r * n + i];
+            sum[i] = s;
+        }
+        return;
+    }
     if (fresh) BADM_I_EACH(i, n) sum[i] = 0;
     for (; rows > 0; rows--, x += n) BADM_I_EACH(i, n) sum[i] += x[i];
 }
@@ -1931,27 +2197,44 @@ typedef struct badm_i_kernels { unsigned tiles; badm_i_tile tile[3]; } badm_i_ke
 #define BADM_I_UNFUSED(acc, x, y, lanes) { product = y * x; acc += product; }           /* nothing there fuses */
 #endif
 
-#define BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, ROWS, MULTIPLY_ADD)                                                  \
-    TARGET BADM_I_O3 static void NAME##_##ROWS(size_t k, const float *a, size_t a_row, size_t a_term, const float *b,   \
-                                               size_t b_term, const float *from, size_t from_row, float *c, size_t c_row) \
+/* Rows by name: gcc would keep an array of them in memory as well. Each third row of a has its pointer: that leaves registers. */
+#define BADM_I_ROWS_1(DO, how) DO(0, a, 0, how)
+#define BADM_I_ROWS_2(DO, how) BADM_I_ROWS_1(DO, how) DO(1, a, 1, how)
+#define BADM_I_ROWS_3(DO, how) BADM_I_ROWS_2(DO, how) DO(2, a, 2, how)
+#define BADM_I_ROWS_4(DO, how) BADM_I_ROWS_3(DO, how) DO(3, a3, 0, how)
+#define BADM_I_ROWS_6(DO, how) BADM_I_ROWS_4(DO, how) DO(4, a3, 1, how) DO(5, a3, 2, how)
+#define BADM_I_ROWS_8(DO, how) BADM_I_ROWS_6(DO, how) DO(6, a6, 0, how) DO(7, a6, 1, how)
+#define BADM_I_ROWS_12(DO, how) BADM_I_ROWS_8(DO, how) DO(8, a6, 2, how) DO(9, a9, 0, how) DO(10, a9, 1, how) DO(11, a9, 2, how)
+#define BADM_I_BEGIN(i, near, row, how)                                                                                  \
+    vector acc##i = *(const loose *)(from + i * from_row), next##i = acc##i;                                             \
+    if (vectors > 1) next##i = *(const loose *)(from + i * from_row + lanes);
+#define BADM_I_TERM(i, near, row, MULTIPLY_ADD) {                                                                        \
+        float x = near[row * a_row];                                                                                     \
+        MULTIPLY_ADD(acc##i, x, y, lanes);                                                                               \
+        if (vectors > 1) MULTIPLY_ADD(next##i, x, z, lanes);                                                             \
+    }
+#define BADM_I_END(i, near, row, how)                                                                                    \
+    *(loose *)(c + i * c_row) = acc##i;                                                                                  \
+    if (vectors > 1) *(loose *)(c + i * c_row + lanes) = next##i;
+
+#define BADM_I_MICRO(NAME, TARGET, LANES, VECTORS, ROWS, MULTIPLY_ADD)                                                   \
+    TARGET BADM_I_O3 static void NAME##_##ROWS(size_t k, const float *a, size_t a_row, size_t a_term, const float *b,    \
+                                               size_t b_term, const float *from, size_t from_row, float *c, size_t c_row)\
     {                                                                                                                    \
         typedef float vector __attribute__((vector_size(LANES * 4)));                                                    \
         typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));                              \
-        vector acc[ROWS][VECTORS], product;                                                                              \
-        int i, j, l = 0;                                                                                                 \
-        (void)product; (void)l;                                                                                          \
-        for (i = 0; i < ROWS; i++)                                                                                       \
-            for (j = 0; j < VECTORS; j++) acc[i][j] = *(const loose *)(from + (size_t)i * from_row + j * LANES);         \
-        for (; k > 0; k--, a += a_term, b += b_term) {                                                                   \
-            vector y[VECTORS];                                                                                           \
-            for (j = 0; j < VECTORS; j++) y[j] = *(const loose *)(b + j * LANES);                                        \
-            for (i = 0; i < ROWS; i++) {                                                                                 \
-                float x = a[(size_t)i * a_row];                                                                          \
-                for (j = 0; j < VECTORS; j++) MULTIPLY_ADD(acc[i][j], x, y[j], LANES);                                   \
-            }                                                                                                            \
+        enum { lanes = LANES, vectors = VECTORS };                                                                       \
+        const float *a3 = ROWS > 3 ? a + 3 * a_row : a, *a6 = ROWS > 6 ? a + 6 * a_row : a, *a9 = ROWS > 9 ? a + 9 * a_row : a;\
+        vector y, z, product;                                                                                            \
+        int l = 0;                                                                                                       \
+        (void)product; (void)z; (void)l;                                                                                 \
+        BADM_I_ROWS_##ROWS(BADM_I_BEGIN, )                                                                               \
+        for (; k > 0; k--, a += a_term, a3 += a_term, a6 += a_term, a9 += a_term, b += b_term) {                         \
+            y = *(const loose *)b;                                                                                       \
+            if (vectors > 1) z = *(const loose *)(b + lanes);                                                            \
+            BADM_I_ROWS_##ROWS(BADM_I_TERM, MULTIPLY_ADD)                                                                \
         }                                                                                                                \
-        for (i = 0; i < ROWS; i++)                                                                                       \
-            for (j = 0; j < VECTORS; j++) *(loose *)(c + (size_t)i * c_row + j * LANES) = acc[i][j];                     \
+        BADM_I_ROWS_##ROWS(BADM_I_END, )                                                                                 \
     }
 
 /* The four heights of one tile. */
@@ -2146,13 +2429,17 @@ BADM_I_AVX2_FMA BADM_I_SIMPLE static void badm_i_gemm_narrow(size_t m, size_t n,
 #define BADM_I_WIDEST 32            /* columns of the widest tile of any set */
 #define BADM_I_TALLEST 12
 
-/* Rows of a packed at a time, where they are: strips as tall as the kernels that take them. */
-#define BADM_I_PACK_ROWS 384
+/* Columns of b packed at a time where rows of a are packed as well: the second-level cache holds them. */
+#define BADM_I_PACK_COLUMNS 512
 
-/* Rows (or columns) of a that lie a power of two apart compete for the same few places of the cache: they are packed too. */
-static int badm_i_packs_rows(size_t m, size_t n, size_t a_row, size_t a_term)
+/* Rows of a are packed, strip by strip, where a strip runs over so many columns that it pays. */
+static int badm_i_packs_rows(size_t m, size_t n) { return m >= 48 && n >= 320; }
+
+/* Columns of such a block: all blocks about alike. */
+static size_t badm_i_pack_columns(size_t n)
 {
-    return m >= 48 && n >= 96 && (a_term > 1 ? a_term : a_row) % 256 == 0;
+    size_t blocks = (n + BADM_I_PACK_COLUMNS - 1) / BADM_I_PACK_COLUMNS + (n == 0);
+    return badm_i_round_up((n + blocks - 1) / blocks, BADM_I_WIDEST);
 }
 
 /* Where a has few rows and b's terms are adjacent, to turn a and the result costs less than to turn b. */
@@ -2162,12 +2449,12 @@ static int badm_i_turns_result(size_t m, size_t n, size_t k, size_t a_term, size
     return b_col != 1 && a_term == 1 && m >= 8 && n >= 2 * m && k >= 64 && n <= BADM_I_TURNED / m;
 }
 
-/* Scratch bytes badm_i_gemm wants for a product of k terms, m rows and n columns: an edge tile, a row to begin from, a panel, rows if
-   they are packed, the result if it is turned. */
+/* Scratch bytes badm_i_gemm wants for a product of k terms, m rows and n columns: an edge tile, a row to begin from, a panel, if rows
+   are packed a strip of them and more panels, the result if it is turned. */
 static size_t badm_i_gemm_scratch(const badm_i_kernels *set, size_t m, size_t n, size_t k, int packs_rows, int turns_result)
 {
     size_t terms = k < BADM_I_PACK_TERMS ? k : BADM_I_PACK_TERMS, floats = (terms + BADM_I_TALLEST + 1u) * BADM_I_WIDEST;
-    if (packs_rows) floats += terms * (m < BADM_I_PACK_ROWS ? m : BADM_I_PACK_ROWS);
+    if (packs_rows) floats += terms * (BADM_I_TALLEST + badm_i_pack_columns(n));
     if (turns_result) floats += badm_i_round_up(m * n, 16);
     return set ? floats * sizeof(float) : 0;
 }
@@ -2180,6 +2467,7 @@ BADM_I_INLINE void badm_i_pack_rows_body(const float *b, size_t b_term, size_t t
         if (width == 32) memcpy(out, b, 32 * sizeof(float));
         else if (width == 16) memcpy(out, b, 16 * sizeof(float));
         else if (width == 8) memcpy(out, b, 8 * sizeof(float));
+        else if (width == 12 && lanes == 12) memcpy(out, b, 12 * sizeof(float));
         else {
             for (j = 0; j < width; j++) out[j] = b[j];
             for (; j < lanes; j++) out[j] = 0;
@@ -2200,19 +2488,22 @@ BADM_I_INLINE void badm_i_pack_turned_body(const float *b, size_t b_col, size_t 
     typedef int order __attribute__((vector_size(16)));
     const order order_low = { 0, 4, 1, 5 }, order_high = { 2, 6, 3, 7 };
 #endif
-    for (; done + 4 <= width; done += 4) {
-        const float *from = b + done * b_col;
-        float *to = out + done;
-        for (p = 0; p + 4 <= terms; p += 4, from += 4, to += 4 * lanes) {
-            four r0 = *(const loose *)from, r1 = *(const loose *)(from + b_col), r2 = *(const loose *)(from + 2 * b_col);
-            four r3 = *(const loose *)(from + 3 * b_col);
-            four a = BADM_I_LOW(r0, r2), c = BADM_I_HIGH(r0, r2), d = BADM_I_LOW(r1, r3), e = BADM_I_HIGH(r1, r3);
-            *(loose *)to = BADM_I_LOW(a, d);
-            *(loose *)(to + lanes) = BADM_I_HIGH(a, d);
-            *(loose *)(to + 2 * lanes) = BADM_I_LOW(c, e);
-            *(loose *)(to + 3 * lanes) = BADM_I_HIGH(c, e);
+    for (; p < terms; p += 16) {                            /* a cache line of each column */
+        size_t q, end = terms - p < 16 ? terms : p + 16;
+        for (done = 0; done + 4 <= width; done += 4) {
+            for (q = p; q + 4 <= end; q += 4) {
+                const float *from = b + q + done * b_col;
+                float *to = out + q * lanes + done;
+                four r0 = *(const loose *)from, r1 = *(const loose *)(from + b_col), r2 = *(const loose *)(from + 2 * b_col);
+                four r3 = *(const loose *)(from + 3 * b_col);
+                four a = BADM_I_LOW(r0, r2), c = BADM_I_HIGH(r0, r2), d = BADM_I_LOW(r1, r3), e = BADM_I_HIGH(r1, r3);
+                *(loose *)to = BADM_I_LOW(a, d);
+                *(loose *)(to + lanes) = BADM_I_HIGH(a, d);
+                *(loose *)(to + 2 * lanes) = BADM_I_LOW(c, e);
+                *(loose *)(to + 3 * lanes) = BADM_I_HIGH(c, e);
+            }
+            for (; q < end; q++) for (j = done; j < done + 4; j++) out[q * lanes + j] = b[q + j * b_col];
         }
-        for (; p < terms; p++) for (j = done; j < done + 4; j++) out[p * lanes + j] = b[p + j * b_col];
     }
 #endif
     for (p = 0; p < terms; p++) {
@@ -2237,40 +2528,20 @@ BADM_I_LOOP(badm_i_pack_turned, (b, b_col, terms, width, lanes, out), const floa
 #define BADM_I_CLAIM(place) ((void)(place))
 #endif
 
-/* Rows of a, or strips of packed ones. */
-typedef struct badm_i_rows_of { const float *a; size_t row, term; int packed; } badm_i_rows_of;
-
 /* Rows of b that will be packed next, fetched little by little. */
 typedef struct badm_i_ahead { const float *b; size_t term, terms; } badm_i_ahead;
 
-/* m rows into strips: of each the terms, and of each term the rows. Heights as badm_i_panel takes them. */
-static void badm_i_pack_strips(int level, const badm_i_tile *tile, size_t m, size_t terms, const badm_i_rows_of *from, float *out)
-{
-    size_t i, h;
-    unsigned which = 0;
-    for (i = 0; i < m; i += h, out += h * terms) {
-        while (tile->height[which] > m - i) which++;
-        h = tile->height[which];
-        if (from->row == 1) badm_i_pack_rows(level, from->a + i, from->term, terms, h, h, out);
-        else badm_i_pack_turned(level, from->a + i * from->row, from->row, terms, h, h, out);
-    }
-}
-
 /* One panel of `width` <= lanes columns: all rows of c, the tallest kernels first. */
-static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const badm_i_rows_of *rows,
+static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const float *a, size_t a_row, size_t a_term,
                          const float *panel, size_t panel_term, const float *from, size_t from_row, float *c, size_t c_row,
                          size_t width, float *edge, badm_i_ahead *ahead)
 {
     size_t i, h, r, lanes = tile->lanes, each = ahead->terms * tile->height[0] / m + 1;
     unsigned which = 0;
     if (width < lanes) memset(edge, 0, tile->height[0] * lanes * sizeof(float));
-    for (i = 0; i < m; i += h) {
-        const float *a = rows->a + i * (rows->packed ? terms : rows->row);
-        size_t a_row, a_term;
+    for (i = 0; i < m; i += h, a += h * a_row) {
         while (tile->height[which] > m - i) which++;
         h = tile->height[which];
-        a_row = rows->packed ? 1 : rows->row;
-        a_term = rows->packed ? h : rows->term;
         for (r = 0; r < each && ahead->terms > 0; r++, ahead->terms--, ahead->b += ahead->term) {
             BADM_I_FETCH(ahead->b);
             BADM_I_FETCH(ahead->b + lanes - 1);
@@ -2293,6 +2564,41 @@ static void badm_i_panel(const badm_i_tile *tile, size_t m, size_t terms, const 
     }
 }
 
+/* `width` columns of b, or rows of a, as the two above take them. */
+static void badm_i_pack_panel(int level, const float *b, size_t b_term, size_t b_col, size_t terms, size_t width, size_t lanes,
+                              float *out)
+{
+    if (b_col == 1) badm_i_pack_rows(level, b, b_term, terms, width, lanes, out);
+    else badm_i_pack_turned(level, b, b_col, terms, width, lanes, out);
+}
+
+/* c's columns that fill whole panels, by blocks: the block's panels are packed, then strip after strip of rows, each running over all
+   of them, so that c is walked along its rows. Begins as badm_i_gemm_part says. Returns how many columns are done. */
+static size_t badm_i_blocks(const badm_i_tile *tile, int level, float *packed, size_t m, size_t n, size_t terms,
+                            const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
+                            const float *from, size_t from_row, float *c, size_t c_row)
+{
+    static const float zero[BADM_I_WIDEST] = { 0 };
+    size_t lanes = tile->lanes, columns = badm_i_pack_columns(n), i, j, h, start, count;
+    float *strip = packed + columns * terms;
+    n -= n % lanes;
+    for (start = 0; start < n; start += columns) {
+        unsigned which = 0;
+        count = n - start < columns ? n - start : columns;
+        for (j = 0; j < count; j += lanes)
+            badm_i_pack_panel(level, b + (start + j) * b_col, b_term, b_col, terms, lanes, lanes, packed + j * terms);
+        for (i = 0; i < m; i += h) {
+            while (tile->height[which] > m - i) which++;
+            h = tile->height[which];
+            badm_i_pack_panel(level, a + i * a_row, a_term, a_row, terms, h, h, strip);
+            for (j = 0; j < count; j += lanes)
+                tile->run[which](terms, strip, 1, h, packed + j * terms, lanes, from ? from + i * from_row + start + j : zero,
+                                 from ? from_row : 0, c + i * c_row + start + j, c_row);
+        }
+    }
+    return n;
+}
+
 /* c[m,n] = what stands at `from` + a[m,k] b[k,n]; a and b by strides, so either may be transposed; c row-major. from: c, to add to it;
    a row for all (from_row 0), as a bias; NULL: zero. scratch: badm_i_gemm_scratch bytes. packs: rows of a too. upper: what lies below
    the diagonal need not be right, and most of it is left out (not with packs). */
@@ -2301,60 +2607,41 @@ static void badm_i_gemm_part(const badm_i_kernels *set, int level, float *scratc
                              const float *from, size_t from_row, float *c, size_t c_row, int packs, int upper)
 {
     static const float zero[BADM_I_WIDEST] = { 0 };
-    float *edge = scratch, *row = edge + BADM_I_TALLEST * BADM_I_WIDEST, *packed = row + BADM_I_WIDEST, *strips;
-    size_t blocks, terms, i, j, lanes, start, rows_at_once = m;
+    float *edge = scratch, *row = edge + BADM_I_TALLEST * BADM_I_WIDEST, *packed = row + BADM_I_WIDEST;
+    size_t blocks, terms, j, lanes, start;
     if (!set) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row); return; }
     blocks = (k + BADM_I_PACK_TERMS - 1) / BADM_I_PACK_TERMS;           /* of about equal length */
     terms = blocks > 1 ? badm_i_round_up((k + blocks - 1) / blocks, 8) : k;
-    strips = packed + terms * BADM_I_WIDEST;
-    if (packs && m > BADM_I_PACK_ROWS) rows_at_once = BADM_I_PACK_ROWS;
-    for (start = 0; start < k; start += terms) {
+    for (start = 0; start < k; start += terms, a += terms * a_term, b += terms * b_term) {
         if (terms > k - start) terms = k - start;
-        for (i = 0; i < m; i += rows_at_once) {
-            size_t rows = m - i < rows_at_once ? m - i : rows_at_once;
-            badm_i_rows_of of;
+        if (start > 0) { from = c; from_row = c_row; }
+        j = 0;
+        if (packs)
+            j = badm_i_blocks(set->tile, level, packed, m, n, terms, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        for (; j < n; j += lanes) {
+            const badm_i_tile *tile = set->tile;
+            const float *b_part = b + j * b_col, *panel = packed, *begin = zero;
+            size_t width, panel_term, begin_row = 0, count = m;
             badm_i_ahead ahead;
-            of.a = a + start * a_term + i * a_row;
-            of.row = a_row;
-            of.term = a_term;
-            of.packed = 0;
-            for (j = 0; j < n; j += lanes) {
-                const badm_i_tile *tile = set->tile;
-                const float *b_part = b + start * b_term + j * b_col, *panel = packed, *begin = zero;
-                size_t width, panel_term, begin_row = 0, count = rows;
-                while (tile + 1 < set->tile + set->tiles && n - j <= tile[1].lanes) tile++;
-                lanes = tile->lanes;
-                width = n - j < lanes ? n - j : lanes;
-                if (upper && j + width <= i) continue;                  /* all of it is below the diagonal */
-                if (upper && j + width < i + rows) count = j + width - i;
-                if (start > 0) { begin = c + i * c_row + j; begin_row = c_row; }
-                else if (from && (from_row || width == lanes)) { begin = from + i * from_row + j; begin_row = from_row; }
-                else if (from) {
-                    memcpy(row, from + j, width * sizeof(float));
-                    memset(row + width, 0, (lanes - width) * sizeof(float));
-                    begin = row;
-                }
-                if (b_col == 1 && width == lanes && m <= 2u * tile->height[0]) { panel = b_part; panel_term = b_term; }
-                else {
-                    if (b_col == 1) badm_i_pack_rows(level, b_part, b_term, terms, width, lanes, packed);
-                    else badm_i_pack_turned(level, b_part, b_col, terms, width, lanes, packed);
-                    panel_term = lanes;
-                }
-                if (packs && tile == set->tile) {             /* strips are as tall as the widest tile's kernels */
-                    if (!of.packed) {
-                        badm_i_pack_strips(level, tile, rows, terms, &of, strips);
-                        of.a = strips;
-                        of.packed = 1;
-                    }
-                } else if (of.packed) {
-                    of.a = a + start * a_term + i * a_row;
-                    of.packed = 0;
-                }
-                ahead.b = b_part + lanes;
-                ahead.term = b_term;
-                ahead.terms = b_col == 1 && panel == packed && n - j >= 2 * lanes && rows >= 96 ? terms : 0;
-                badm_i_panel(tile, count, terms, &of, panel, panel_term, begin, begin_row, c + i * c_row + j, c_row, width, edge, &ahead);
+            while (tile + 1 < set->tile + set->tiles && n - j <= tile[1].lanes) tile++;
+            lanes = tile->lanes;
+            width = n - j < lanes ? n - j : lanes;
+            if (upper && j + width < m) count = j + width;              /* the rest is below the diagonal */
+            if (from && (from_row || width == lanes)) { begin = from + j; begin_row = from_row; }
+            else if (from) {
+                memcpy(row, from + j, width * sizeof(float));
+                memset(row + width, 0, (lanes - width) * sizeof(float));
+                begin = row;
             }
+            if (b_col == 1 && width == lanes && m <= 2u * tile->height[0]) { panel = b_part; panel_term = b_term; }
+            else {
+                badm_i_pack_panel(level, b_part, b_term, b_col, terms, width, lanes, packed);
+                panel_term = lanes;
+            }
+            ahead.b = b_part + lanes;
+            ahead.term = b_term;
+            ahead.terms = b_col == 1 && panel == packed && n - j >= 2 * lanes && m >= 96 ? terms : 0;
+            badm_i_panel(tile, count, terms, a, a_row, a_term, panel, panel_term, begin, begin_row, c + j, c_row, width, edge, &ahead);
         }
     }
 }
@@ -2427,7 +2714,7 @@ static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, si
         return;
     }
     badm_i_gemm_part(set, level, scratch, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row,
-                     badm_i_packs_rows(m, n, a_row, a_term) && scratch_bytes >= badm_i_gemm_scratch(set, m, n, k, 1, 0), 0);
+                     badm_i_packs_rows(m, n) && scratch_bytes >= badm_i_gemm_scratch(set, m, n, k, 1, 0), 0);
 }
 
 /* c[n,n] = a[n,k] b[k,n], known to be symmetric: half the work. */
@@ -2466,8 +2753,9 @@ typedef struct badm_i_record {
     size_t gradient;                /* in a gradient vector; BADM_I_NONE: not trained */
     const float *mapped;            /* not NULL: read in place, not in the slab */
     badm_shape shape;
+    size_t place;                   /* of a buffer: in a vector of all buffers, each with a number in front */
     float decay, scale;
-    uint8_t buffer, frozen, metric;
+    uint8_t buffer, frozen, metric, table;      /* buffer: 2 where it counts, and is a 64-bit integer in files */
 } badm_i_record;
 
 typedef struct badm_i_chunk { struct badm_i_chunk *next; badm_i_record record[BADM_I_RECORDS]; } badm_i_chunk;
@@ -2479,7 +2767,7 @@ struct badm_model {
     size_t count;
     float *slab;
     size_t used, capacity;          /* floats */
-    size_t trainable;               /* floats of a gradient vector */
+    size_t trainable, buffers;      /* floats of a gradient vector, of one of all buffers */
     uint32_t layout, settings;      /* settings: counts changes of the groups' factors */
     const float *map;
     size_t map_values, map_used;
@@ -2688,11 +2976,13 @@ static int badm_i_begins(const char *s, const char *prefix)
 static void badm_i_layout(badm_model *m)
 {
     size_t i;
-    m->trainable = 0;
+    m->trainable = m->buffers = 0;
     m->layout++;
     for (i = 0; i < m->count; i++) {
         badm_i_record *r = badm_i_record_at(m, i);
         r->gradient = BADM_I_NONE;
+        r->place = m->buffers;
+        if (r->buffer) m->buffers += badm_i_shape_size(&r->shape) + 1;
         if (r->buffer || r->frozen) continue;
         r->gradient = m->trainable;
         m->trainable += badm_i_round_up(badm_i_shape_size(&r->shape), BADM_I_PAD);
@@ -3036,24 +3326,51 @@ BADM_I_OFTEN
    forward functions are not called. Gradients are taken when backward first asks for them.
    ===================================================================================================================== */
 
+typedef struct badm_i_next badm_i_next;
+enum { BADM_I_BUFFERS_NONE, BADM_I_BUFFERS_ALL, BADM_I_BUFFERS_TRAINED };
+
+/* A part of an operation's loop: reads the tape, writes only what no other part reads or writes, so that neither the number of parts
+   nor who runs them shows. */
+typedef void (*badm_i_part)(const badm_tape *t, void *arg, uint32_t part);
+
 struct badm_tape {
     unsigned char *arena;
     size_t capacity, used, planned, gradient_bytes, scratch_used, scratch_needed, wanted;
     badm_tensor *last;
+    badm_i_next *next;              /* buffers that layers change (>>normalisation) */
     badm_memory *memory;
     badm_model *model;              /* whose parameters get gradients */
     const float *local;             /* its trainable parameters as this slot sees them; NULL: as in the model */
     float *grads;
     uint8_t *written;               /* of each parameter: whether its gradient has been begun; NULL: all are zero to begin with */
+    badm_tensor *kept;              /* the model's parameters as tensors that outlive a reset; NULL: each use makes one */
     const badm_i_kernels *kernels;
     int level;                      /* of the loops */
     uint64_t seed, step, work;      /* work: multiply-adds of the recorded forward functions, roughly */
     uint32_t slot, piece, operations, begun;                /* begun: how many of `written` are set */
     uint32_t count, hits, hits_of;
     float input_max;
-    uint8_t dry, training, recording, counted;
+    uint8_t dry, training, recording, counted, buffers;     /* buffers: whose may be changed */
+    uint32_t team;                  /* workers that may share an operation's loop; 0 or 1: nobody helps */
+    void (*spread)(badm_tape *t, uint32_t parts, badm_i_part run, void *arg);       /* hands parts to the team */
+    badm_trainer *trainer;          /* whose team it is */
     badm_error error;
 };
+
+/* Into how many parts a loop is worth splitting: each `worth` a worker's while. */
+static uint32_t badm_i_parts(const badm_tape *t, uint64_t work, uint64_t worth)
+{
+    uint64_t parts = t->team < 2 ? 1 : work / worth;
+    return parts < 2 ? 1 : parts < t->team ? (uint32_t)parts : t->team;
+}
+
+/* Runs parts 0..parts-1 of an operation's loop, by workers that have no sub-batch where there are any. Returns when all are done. */
+static void badm_i_spread(badm_tape *t, uint32_t parts, badm_i_part run, void *arg)
+{
+    uint32_t part;
+    if (parts > 1 && t->spread) t->spread(t, parts, run, arg);
+    else for (part = 0; part < parts; part++) run(t, arg, part);
+}
 
 static badm_tensor *badm_i_empty(void)
 {
@@ -3081,7 +3398,7 @@ BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *oper
 }
 
 /* The whole of badm_i_arena, for when it is not simple. */
-static void *badm_i_arena_slowly(badm_tape *t, size_t bytes, size_t align, int numbers)
+BADM_I_ASIDE static void *badm_i_arena_slowly(badm_tape *t, size_t bytes, size_t align, int numbers)
 {
     size_t from = badm_i_round_up(t->used, align), to = badm_i_plus(from, bytes);
     if (t->dry) t->planned = badm_i_plus(badm_i_round_up(t->planned, align), bytes);
@@ -3138,6 +3455,7 @@ BADM_API void badm_tape_reset(badm_tape *t)
 {
     t->used = t->planned = t->gradient_bytes = t->scratch_used = 0;
     t->last = NULL;
+    t->next = NULL;
     t->operations = t->count = t->hits = t->hits_of = 0;
     t->counted = 0;
     t->work = 0;
@@ -3162,6 +3480,7 @@ BADM_API badm_result badm_tape_new(badm_tape **out, badm_memory *mem, size_t byt
     *out = (badm_tape *)(void *)p;
     badm_i_tape_init(*out, p + head, bytes);
     (*out)->memory = mem;
+    (*out)->buffers = BADM_I_BUFFERS_ALL;
     return BADM_OK;
 }
 
@@ -3178,6 +3497,7 @@ BADM_API void badm_tape_watch(badm_tape *t, badm_model *m, float *grads)
     t->model = m;
     t->grads = grads;
     t->written = NULL;
+    t->kept = NULL;
     t->recording = grads != NULL;
 }
 
@@ -3191,13 +3511,14 @@ BADM_API void badm_hits(badm_tape *t, uint32_t correct, uint32_t of) { t->hits +
 
 BADM_API size_t badm_size(const badm_tensor *x) { return x->size; }
 
-/* Where x's gradient goes; fresh: nothing stands there yet, and the caller writes all of it instead of adding. */
-static float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
+/* Where x's gradient goes, for backward functions; fresh: nothing stands there yet, and the caller writes all of it instead of
+   adding. */
+BADM_I_INLINE float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
 {
     *fresh = 0;
-    if (!x->wants_grad || t->dry) return NULL;
+    if (!x->wants_grad) return NULL;
     if (!x->grad) {
-        x->grad = BADM_I_NUMBERS(t, badm_size(x));
+        x->grad = BADM_I_NUMBERS(t, x->size);
         *fresh = 1;
     } else if (!x->op && x->args && !*(uint8_t *)x->args) {         /* a parameter's first use */
         *fresh = *(uint8_t *)x->args = 1;
@@ -3209,51 +3530,90 @@ static float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
 BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
 {
     int fresh;
-    float *g = badm_i_grad_start(t, x, &fresh);
+    float *g = t->dry ? NULL : badm_i_grad_start(t, x, &fresh);
     if (g && fresh) memset(g, 0, badm_size(x) * sizeof(float));
     return g;
 }
 
-/* A tensor without numbers yet, with room for its inputs and arguments behind it. NULL after an error. */
-static badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
-                                  size_t args_bytes)
+/* Bytes of a tensor with its inputs: its arguments follow. */
+BADM_I_INLINE size_t badm_i_tensor_bytes(unsigned inputs)
 {
-    size_t head = badm_i_round_up(sizeof(badm_tensor) + inputs * sizeof(badm_tensor *), 8);
-    badm_tensor *y;
-    unsigned i;
-    if (t->error.code) return NULL;
-    y = (badm_tensor *)badm_i_arena(t, badm_i_plus(head, args_bytes), 8, 0);
-    if (!y) return NULL;
-    memset(y, 0, sizeof *y);
-    y->op = op;
-    y->rank = (uint8_t)rank;
-    y->inputs = (uint8_t)inputs;
-    y->size = 1;
-    for (i = 0; i < rank; i++) {
-        y->shape[i] = shape[i];
-        y->size = badm_i_times(y->size, shape[i]);
-    }
-    if (inputs) y->in = (badm_tensor **)(void *)(y + 1);
-    if (args_bytes) y->args = (unsigned char *)y + head;
-    if (y->size == 0) {
-        badm_fail(t, BADM_ERR_SHAPE, op ? op->name : BADM_I_TEXT("input"), BADM_I_TEXT("%a has no elements"), y, NULL, 0, 0);
-        return NULL;
-    }
-    y->previous = t->last;
-    t->last = y;
-    return y;
+    return (sizeof(badm_tensor) + inputs * sizeof(badm_tensor *) + 7u) & ~(size_t)7u;
 }
 
-static int badm_i_takes_numbers(badm_tape *t, badm_tensor *y)
+/* Fills all of y but shape and size. */
+BADM_I_INLINE void badm_i_tensor_begin(badm_tape *t, badm_tensor *y, const badm_op *op, unsigned rank, unsigned inputs)
 {
-    size_t n = badm_size(y), bytes = badm_i_times(n, sizeof(float));
-    if (bytes == BADM_I_NONE) {
-        badm_fail(t, BADM_ERR_MEMORY, y->op ? y->op->name : BADM_I_TEXT("input"),
-                  BADM_I_TEXT("%a is more than this machine can address"), y, NULL, 0, 0);
-        return 0;
+    y->op = op;
+    y->in = inputs ? (badm_tensor **)(void *)(y + 1) : NULL;
+    y->args = NULL;
+    y->previous = t->last;
+    y->data = y->grad = NULL;
+    y->rank = (uint8_t)rank;
+    y->inputs = (uint8_t)inputs;
+    y->wants_grad = 0;
+}
+
+BADM_I_INLINE void badm_i_tensor_shape(badm_tensor *y, unsigned rank, const badm_dim *shape)
+{
+    size_t size = 1;
+    unsigned i;
+    memset(y->shape, 0, sizeof y->shape);
+    for (i = 0; i < rank; i++) {
+        y->shape[i] = shape[i];
+        size = badm_i_times(size, shape[i]);
     }
-    y->data = BADM_I_NUMBERS(t, n);
-    return t->error.code == BADM_OK;
+    y->size = size;
+}
+
+/* The whole of badm_i_tensor, for when it is not simple. */
+BADM_I_ASIDE static badm_tensor *badm_i_tensor_slowly(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape,
+                                                      unsigned inputs, size_t args_bytes, int numbers)
+{
+    const char *name = op ? op->name : BADM_I_TEXT("input");
+    badm_tensor *y;
+    if (t->error.code) return NULL;
+    y = (badm_tensor *)badm_i_arena_slowly(t, badm_i_plus(badm_i_tensor_bytes(inputs), args_bytes), 8, 0);
+    if (!y) return NULL;
+    badm_i_tensor_begin(t, y, op, rank, inputs);
+    badm_i_tensor_shape(y, rank, shape);
+    if (y->size == 0) {
+        badm_fail(t, BADM_ERR_SHAPE, name, BADM_I_TEXT("%a has no elements"), y, NULL, 0, 0);
+        return NULL;
+    }
+    t->last = y;
+    if (!numbers) return y;
+    if (badm_i_times(y->size, sizeof(float)) == BADM_I_NONE) {
+        badm_fail(t, BADM_ERR_MEMORY, name, BADM_I_TEXT("%a is more than this machine can address"), y, NULL, 0, 0);
+        return NULL;
+    }
+    y->data = (float *)badm_i_arena_slowly(t, y->size * sizeof(float), BADM_I_ALIGN, 1);
+    return t->error.code ? NULL : y;
+}
+
+/* A tensor, with room for its inputs and arguments behind it and, where `numbers` are wanted, for those. NULL after an error. */
+BADM_I_INLINE badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
+                                         size_t args_bytes, int numbers)
+{
+    size_t from = (t->used + 7u) & ~(size_t)7u, room = t->capacity - t->scratch_used;
+    size_t head = badm_i_tensor_bytes(inputs) + args_bytes;
+    badm_tensor *y;
+    if (t->error.code || t->dry || from > room || args_bytes > room || head > room - from)
+        return badm_i_tensor_slowly(t, op, rank, shape, inputs, args_bytes, numbers);
+    y = (badm_tensor *)(void *)(t->arena + from);
+    badm_i_tensor_begin(t, y, op, rank, inputs);
+    badm_i_tensor_shape(y, rank, shape);
+    from += head;
+    if (numbers) from = (from + BADM_I_ALIGN - 1) & ~(size_t)(BADM_I_ALIGN - 1);       /* the arena ends at such a multiple */
+    if (y->size - 1 >= (numbers ? (room - from) / sizeof(float) : BADM_I_NONE))        /* a size of 0 is refused there too */
+        return badm_i_tensor_slowly(t, op, rank, shape, inputs, args_bytes, numbers);
+    if (numbers) {
+        y->data = (float *)(void *)(t->arena + from);
+        from += y->size * sizeof(float);
+    }
+    t->used = from;
+    t->last = y;
+    return y;
 }
 
 static void badm_i_wants(badm_tape *t, badm_tensor *y)
@@ -3263,21 +3623,24 @@ static void badm_i_wants(badm_tape *t, badm_tensor *y)
 }
 
 /* badm_record, and for views: y shares the numbers of in[0]. */
-static badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
-                                     badm_tensor *const *in, const void *args, size_t args_bytes, int view)
+BADM_I_INLINE badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
+                                            badm_tensor *const *in, const void *args, size_t args_bytes, int view)
 {
     badm_tensor *y;
-    unsigned i;
+    unsigned i, wants = 0;
     BADM_I_ASSERT(rank <= BADM_MAX_RANK && inputs <= BADM_MAX_INPUTS);
-    y = badm_i_tensor(t, op, rank, shape, inputs, args_bytes);
+    y = badm_i_tensor(t, op, rank, shape, inputs, args_bytes, !view);
     if (!y) return badm_i_empty();
     for (i = 0; i < inputs; i++) {
         y->in[i] = in[i];
-        if (in[i]->wants_grad && t->recording && !y->wants_grad) badm_i_wants(t, y);
+        wants |= in[i]->wants_grad;
     }
-    if (args_bytes) memcpy(y->args, args, args_bytes);
+    if (wants && t->recording) badm_i_wants(t, y);
+    if (args_bytes) {
+        y->args = (unsigned char *)y + badm_i_tensor_bytes(inputs);
+        memcpy(y->args, args, args_bytes);
+    }
     if (view) y->data = in[0]->data;
-    else if (!badm_i_takes_numbers(t, y)) return badm_i_empty();
     t->operations++;
     if (t->dry) t->work += badm_size(y);
     else if (op->forward) {
@@ -3357,8 +3720,8 @@ static badm_tensor *badm_i_leaf(badm_tape *t, unsigned rank, const badm_dim *sha
     badm_tensor *y;
     if (rank > BADM_MAX_RANK)
         return badm_fail(t, BADM_ERR_SHAPE, BADM_I_TEXT("input"), BADM_I_TEXT("rank %0, at most 4 expected"), NULL, NULL, rank, 0);
-    y = badm_i_tensor(t, NULL, rank, shape, 0, 0);
-    if (!y || !badm_i_takes_numbers(t, y)) return badm_i_empty();
+    y = badm_i_tensor(t, NULL, rank, shape, 0, 0, 1);
+    if (!y) return badm_i_empty();
     if (y->data && values) memcpy(y->data, values, badm_size(y) * sizeof(float));
     else if (y->data) memset(y->data, 0, badm_size(y) * sizeof(float));
     if (wants && t->recording) badm_i_wants(t, y);
@@ -3374,7 +3737,7 @@ BADM_API badm_tensor *badm_variable(badm_tape *t, unsigned rank, const badm_dim 
     return badm_i_leaf(t, rank, shape, values, 1);
 }
 
-static int badm_i_is_trained(const badm_tape *t, badm_param p, const badm_i_record *r)
+BADM_I_INLINE uint8_t badm_i_is_trained(const badm_tape *t, badm_param p, const badm_i_record *r)
 {
     return p.model == t->model && r->gradient != BADM_I_NONE;
 }
@@ -3391,30 +3754,55 @@ BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
     return g;
 }
 
-BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
+/* Where a parameter's numbers and gradient are. */
+static void badm_i_param_place(const badm_tape *t, badm_tensor *y, badm_param p, const badm_i_record *r)
 {
-    badm_i_record *r = badm_i_record_of(p);
+    int trained = badm_i_is_trained(t, p, r);
+    y->data = (float *)(uintptr_t)(t->local && trained ? t->local + r->gradient : badm_i_record_values(p.model, r));
+    y->grad = t->grads && trained ? t->grads + r->gradient : NULL;
+    y->args = y->grad && t->written ? t->written + p.index : NULL;
+    y->wants_grad = t->recording && trained;
+}
+
+/* From here on parameters of t's model are used as these tensors: until t watches again, which it must when numbers or gradients
+   are elsewhere. */
+static void badm_i_param_keep(badm_tape *t, badm_tensor *kept)
+{
+    badm_param p;
+    size_t i;
+    p.model = t->model;
+    for (i = 0; i < t->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(t->model, i);
+        p.index = (badm_dim)i;
+        badm_i_tensor_begin(t, &kept[i], NULL, r->shape.rank, 0);
+        badm_i_tensor_shape(&kept[i], r->shape.rank, r->shape.dim);
+        badm_i_param_place(t, &kept[i], p, r);
+    }
+}
+
+BADM_I_APART static badm_tensor *badm_i_param_once(badm_tape *t, badm_param p)
+{
+    const badm_i_record *r = badm_i_record_of(p);
     badm_tensor *y;
     if (!r)
         return badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_param_use"), BADM_I_TEXT("there is no such parameter"), NULL,
                          NULL, 0, 0);
-    y = badm_i_tensor(t, NULL, r->shape.rank, r->shape.dim, 0, 0);
+    y = badm_i_tensor(t, NULL, r->shape.rank, r->shape.dim, 0, 0, 0);
     if (!y) return badm_i_empty();
-    if (!t->dry) {
-        const float *w = t->local && badm_i_is_trained(t, p, r) ? t->local + r->gradient : badm_i_record_values(p.model, r);
-        y->data = (float *)(uintptr_t)w;
-        if (t->grads && badm_i_is_trained(t, p, r)) {
-            y->grad = t->grads + r->gradient;
-            y->args = t->written ? t->written + p.index : NULL;
-        }
-    }
-    y->wants_grad = t->recording && badm_i_is_trained(t, p, r);
+    if (t->dry) y->wants_grad = t->recording && badm_i_is_trained(t, p, r);
+    else badm_i_param_place(t, y, p, r);
     return y;
+}
+
+BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
+{
+    if (t->kept && p.model == t->model && p.index < p.model->count && !t->error.code) return &t->kept[p.index];
+    return badm_i_param_once(t, p);
 }
 
 BADM_API badm_tensor *badm_detach(badm_tape *t, badm_tensor *x)
 {
-    badm_tensor *y = badm_i_tensor(t, NULL, x->rank, x->shape, 0, 0);
+    badm_tensor *y = badm_i_tensor(t, NULL, x->rank, x->shape, 0, 0, 0);
     if (!y) return badm_i_empty();
     y->data = x->data;
     return y;
@@ -3440,18 +3828,13 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
     return badm_record(t, op, x->rank, x->shape, 1, &x, args, args_bytes);
 }
 
-/* ---- elementwise functions of one tensor: Y in terms of x, dY/dX in terms of x and y ---- */
+/* ---- elementwise functions of one tensor ---- */
 
-#define BADM_I_VALUES(NAME, Y)                                                                  \
-    BADM_I_INLINE void badm_i_##NAME##_values_body(size_t n, const float *in, float *to)        \
-    {                                                                                           \
-        size_t i;                                                                               \
-        BADM_I_EACH(i, n) { float x = in[i]; to[i] = (Y); }                               \
-    }                                                                                           \
-    BADM_I_LOOP(badm_i_##NAME##_values, (n, in, to), size_t n, const float *in, float *to)
+typedef void (*badm_i_values)(int level, size_t n, const float *in, float *to);
+typedef void (*badm_i_slopes)(int level, size_t n, const float *in, const float *out, const float *dy, uint32_t kept, float *dx);
 
-/* An operation whose values the loop VALUES writes. */
-#define BADM_I_ELEMENTWISE_OP(NAME, VALUES, DX)                                                       \
+/* dx += dy DX, where DX is in terms of x and y. */
+#define BADM_I_SLOPES(NAME, DX)                                                                 \
     BADM_I_INLINE void badm_i_##NAME##_slopes_body(size_t n, const float *in, const float *out, const float *dy, uint32_t kept, float *dx) \
     {                                                                                           \
         size_t i;                                                                               \
@@ -3459,50 +3842,156 @@ static badm_tensor *badm_i_unary(badm_tape *t, const badm_op *op, badm_tensor *x
         BADM_I_EACH(i, n) { float x = in[i], y = out[i]; (void)x; (void)y; dx[i] = badm_i_masked(dx[i], kept) + dy[i] * (DX); } \
     }                                                                                           \
     BADM_I_LOOP(badm_i_##NAME##_slopes, (n, in, out, dy, kept, dx), size_t n, const float *in, const float *out, const float *dy, \
-                uint32_t kept, float *dx)                                                       \
+                uint32_t kept, float *dx)
+
+static void badm_i_elementwise_backward(badm_tape *t, badm_tensor *y, badm_i_slopes slopes)
+{
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    if (dx) slopes(t->level, badm_size(y), y->in[0]->data, y->data, y->grad, fresh ? 0 : BADM_I_KEPT, dx);
+}
+
+/* An operation of a function of arrays, badm_i_NAME_values, and its slope. */
+#define BADM_I_ELEMENTWISE(NAME, DX)                                                            \
+    BADM_I_SLOPES(NAME, DX)                                                                     \
     static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
     {                                                                                           \
-        VALUES(t->level, badm_size(y), y->in[0]->data, y->data);                                \
+        badm_i_##NAME##_values(t->level, badm_size(y), y->in[0]->data, y->data);                \
     }                                                                                           \
-    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *y)                          \
-    {                                                                                           \
-        int fresh;                                                                              \
-        float *dx = badm_i_grad_start(t, y->in[0], &fresh);                                     \
-        if (dx) badm_i_##NAME##_slopes(t->level, badm_size(y), y->in[0]->data, y->data, y->grad, fresh ? 0 : BADM_I_KEPT, dx); \
-    }                                                                                           \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *y) { badm_i_elementwise_backward(t, y, badm_i_##NAME##_slopes); } \
     BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x)                             \
     {                                                                                           \
         static const badm_op op = { BADM_I_TEXT(#NAME), badm_i_##NAME##_forward, badm_i_##NAME##_backward }; \
         return badm_i_unary(t, &op, x, NULL, 0);                                                \
     }
 
-BADM_I_INLINE float badm_i_normal_cdf(float x) { return 0.5f * (1.0f + badm_i_erf(x * 0.707106781f)); }
-BADM_I_INLINE float badm_i_normal_density(float x) { return 0.398942280f * badm_i_exp(-0.5f * x * x); }
-BADM_I_INLINE float badm_i_gelu_inner(float x) { return badm_i_tanh(0.797884561f * (x + 0.044715f * x * x * x)); }
+BADM_I_INLINE void badm_i_relu_values_body(size_t n, const float *in, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) { float x = in[i]; to[i] = x < 0 ? 0.0f : x; }
+}
+BADM_I_LOOP(badm_i_relu_values, (n, in, to), size_t n, const float *in, float *to)
+static void badm_i_sqrt_values(int level, size_t n, const float *in, float *to) { badm_i_sqrt_each(level, n, in, to); }
+
+BADM_I_ELEMENTWISE(relu, badm_i_choose(x > 0, 1.0f, 0.0f))
+BADM_I_ELEMENTWISE(tanh, 1.0f - y * y)
+BADM_I_ELEMENTWISE(sigmoid, y * (1.0f - y))
+BADM_I_ELEMENTWISE(exp, y)
+BADM_I_ELEMENTWISE(log, 1.0f / x)
+BADM_I_ELEMENTWISE(sqrt, 0.5f / y)
+
+/* ---- gates: y = x g(x). Backward works g out again: that costs less than to keep it ---- */
+
 /* x*phi(x) and the like at infinity are 0, not infinity times 0. */
 BADM_I_INLINE float badm_i_times_or_zero(float x, float vanishing) { return badm_i_choose(vanishing == 0.0f, 0.0f, x * vanishing); }
 
-BADM_I_INLINE float badm_i_gelu_slope(float x) { return badm_i_normal_cdf(x) + badm_i_times_or_zero(x, badm_i_normal_density(x)); }
+typedef void (*badm_i_gate)(int level, size_t n, const float *in, const float *g, float *to);
 
-BADM_I_INLINE float badm_i_gelu_tanh_slope(float x)
+static void badm_i_gate_forward(badm_tape *t, badm_tensor *y, badm_i_values inner, badm_i_gate gate)
 {
-    float g = badm_i_gelu_inner(x), rest = 1.0f - g * g;
-    return 0.5f * (1.0f + g) + badm_i_times_or_zero(0.5f * x * 0.797884561f * (1.0f + 0.134145f * x * x), rest);
+    const float *x = y->in[0]->data;
+    size_t n = badm_size(y), i, part;
+    float g[BADM_I_RUN];
+    for (i = 0; i < n; i += part) {
+        part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        inner(t->level, part, x + i, g);
+        gate(t->level, part, x + i, g, y->data + i);
+    }
 }
 
-BADM_I_INLINE float badm_i_silu_slope(float x) { float s = badm_i_sigmoid(x); return s + badm_i_times_or_zero(x, s * (1.0f - s)); }
+static void badm_i_gate_backward(badm_tape *t, badm_tensor *y, badm_i_values inner, badm_i_slopes slopes)
+{
+    const float *x = y->in[0]->data;
+    size_t n = badm_size(y), i, part;
+    float g[BADM_I_RUN];
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    for (i = 0; dx && i < n; i += part) {
+        part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        inner(t->level, part, x + i, g);
+        slopes(t->level, part, x + i, g, y->grad + i, fresh ? 0 : BADM_I_KEPT, dx + i);
+    }
+}
 
-#define BADM_I_ELEMENTWISE(NAME, Y, DX) BADM_I_VALUES(NAME, Y) BADM_I_ELEMENTWISE_OP(NAME, badm_i_##NAME##_values, DX)
+#define BADM_I_GATED(NAME, INNER, GATE)                                                         \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y) { badm_i_gate_forward(t, y, INNER, GATE); } \
+    static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *y) { badm_i_gate_backward(t, y, INNER, badm_i_##NAME##_slopes); } \
+    BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *x)                             \
+    {                                                                                           \
+        static const badm_op op = { BADM_I_TEXT(#NAME), badm_i_##NAME##_forward, badm_i_##NAME##_backward }; \
+        return badm_i_unary(t, &op, x, NULL, 0);                                                \
+    }
 
-BADM_I_ELEMENTWISE(relu, x < 0 ? 0.0f : x, badm_i_choose(x > 0, 1.0f, 0.0f))
-BADM_I_ELEMENTWISE(tanh, badm_i_tanh(x), 1.0f - y * y)
-BADM_I_ELEMENTWISE(sigmoid, badm_i_sigmoid(x), y * (1.0f - y))
-BADM_I_ELEMENTWISE(gelu, badm_i_times_or_zero(x, badm_i_normal_cdf(x)), badm_i_gelu_slope(x))
-BADM_I_ELEMENTWISE(gelu_tanh, badm_i_times_or_zero(x, 0.5f * (1.0f + badm_i_gelu_inner(x))), badm_i_gelu_tanh_slope(x))
-BADM_I_ELEMENTWISE(silu, badm_i_times_or_zero(x, badm_i_sigmoid(x)), badm_i_silu_slope(x))
-BADM_I_ELEMENTWISE(exp, badm_i_exp(x), y)
-BADM_I_ELEMENTWISE(log, badm_i_log(x), 1.0f / x)
-BADM_I_ELEMENTWISE_OP(sqrt, badm_i_sqrt_each, 0.5f / y)
+BADM_I_INLINE void badm_i_gate_by_body(size_t n, const float *in, const float *g, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) to[i] = badm_i_times_or_zero(in[i], g[i]);
+}
+BADM_I_LOOP(badm_i_gate_by, (n, in, g, to), size_t n, const float *in, const float *g, float *to)
+
+/* gate by (1+g)/2 */
+BADM_I_INLINE void badm_i_gate_by_half_body(size_t n, const float *in, const float *g, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) to[i] = badm_i_times_or_zero(in[i], 0.5f * (1.0f + g[i]));
+}
+BADM_I_LOOP(badm_i_gate_by_half, (n, in, g, to), size_t n, const float *in, const float *g, float *to)
+
+BADM_I_SLOPES(silu, y + badm_i_times_or_zero(x, y * (1.0f - y)))
+BADM_I_GATED(silu, badm_i_sigmoid_values, badm_i_gate_by)
+
+/* tanh(sqrt(2/pi) (x + 0.044715 x^3)) */
+BADM_I_INLINE void badm_i_cubic_body(size_t n, const float *in, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) { float x = in[i]; to[i] = 0.797884561f * (x + 0.044715f * x * x * x); }
+}
+BADM_I_LOOP(badm_i_cubic, (n, in, to), size_t n, const float *in, float *to)
+
+static void badm_i_gelu_tanh_inner(int level, size_t n, const float *in, float *to)
+{
+    badm_i_cubic(level, n, in, to);
+    badm_i_tanh_values(level, n, to, to);
+}
+
+BADM_I_SLOPES(gelu_tanh, 0.5f * (1.0f + y)
+                         + badm_i_times_or_zero(0.5f * x * 0.797884561f * (1.0f + 0.134145f * x * x), 1.0f - y * y))
+BADM_I_GATED(gelu_tanh, badm_i_gelu_tanh_inner, badm_i_gate_by_half)
+
+/* x times the normal distribution, (1 + erf(x/sqrt(2)))/2. */
+static void badm_i_gelu_inner(int level, size_t n, const float *in, float *to)
+{
+    badm_i_set_scaled(level, n, 0.707106781f, in, to);
+    badm_i_erf_values(level, n, to, to);
+}
+
+BADM_I_INLINE void badm_i_minus_half_square_body(size_t n, const float *in, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) { float x = in[i]; to[i] = -0.5f * x * x; }
+}
+BADM_I_LOOP(badm_i_minus_half_square, (n, in, to), size_t n, const float *in, float *to)
+
+/* x's slope is what the distribution is, plus x times the density: g = erf(x/sqrt(2)), e = e^(-x^2/2). */
+BADM_I_INLINE void badm_i_normal_slopes_body(size_t n, const float *in, const float *g, const float *e, const float *dy, uint32_t kept,
+                                             float *dx)
+{
+    size_t i;
+    BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept)
+                              + dy[i] * (0.5f * (1.0f + g[i]) + badm_i_times_or_zero(in[i], 0.398942280f * e[i]));
+}
+BADM_I_LOOP(badm_i_normal_slopes, (n, in, g, e, dy, kept, dx), size_t n, const float *in, const float *g, const float *e, const float *dy,
+            uint32_t kept, float *dx)
+
+static void badm_i_gelu_slopes(int level, size_t n, const float *in, const float *g, const float *dy, uint32_t kept, float *dx)
+{
+    float e[BADM_I_RUN];
+    e[0] = 0;                                   /* compilers cannot see that n > 0 */
+    badm_i_minus_half_square(level, n, in, e);
+    badm_i_exp_values(level, n, e, e);
+    badm_i_normal_slopes(level, n, in, g, e, dy, kept, dx);
+}
+BADM_I_GATED(gelu, badm_i_gelu_inner, badm_i_gate_by_half)
 
 /* ---- elementwise with one number: leaky_relu, scale, shift ---- */
 
@@ -3590,53 +4079,113 @@ static badm_tensor *badm_i_binary(badm_tape *t, const badm_op *op, badm_tensor *
     return badm_record(t, op, rank, shape, 2, in, NULL, 0);
 }
 
-/* Y in terms of x (of a) and z (of b); DA, DB also in terms of dy. A row of the last dimension; strides are 1 or 0. */
-#define BADM_I_BINARY(NAME, Y, DA, DB)                                                          \
-    BADM_I_INLINE void badm_i_##NAME##_row_body(size_t n, const float *a, size_t as, const float *b, size_t bs, float *to) \
+typedef void (*badm_i_pairs)(int level, size_t n, const float *a, const float *b, float *to);
+typedef void (*badm_i_pairs_back)(int level, size_t n, const float *a, const float *b, const float *dy, float *to);
+
+BADM_I_INLINE void badm_i_repeat_body(size_t n, float c, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) to[i] = c;
+}
+BADM_I_LOOP(badm_i_repeat, (n, c, to), size_t n, float c, float *to)
+
+/* x, or a repeated number as an array. */
+static const float *badm_i_repeated(int level, size_t n, const float *x, size_t stride, float *space)
+{
+    if (stride) return x;
+    badm_i_repeat(level, n < BADM_I_RUN ? n : BADM_I_RUN, *x, space);
+    return space;
+}
+
+/* A row of the last dimension, whose strides are 1 or 0: all at once, or in runs where an operand is repeated. */
+static void badm_i_row(int level, badm_i_pairs loop, size_t n, const float *a, size_t as, const float *b, size_t bs, float *to)
+{
+    float space_a[BADM_I_RUN], space_b[BADM_I_RUN];
+    size_t i, part = BADM_I_RUN;
+    if ((as && bs) || n == 1) { loop(level, n, a, b, to); return; }
+    a = badm_i_repeated(level, n, a, as, space_a);
+    b = badm_i_repeated(level, n, b, bs, space_b);
+    for (i = 0; i < n; i += part) {
+        if (part > n - i) part = n - i;
+        loop(level, part, a + i * as, b + i * bs, to + i);
+    }
+}
+
+/* What a repeated operand gets is added to it one after the other. */
+static void badm_i_row_back(int level, badm_i_pairs_back loop, size_t n, const float *a, size_t as, const float *b, size_t bs,
+                            const float *dy, float *to, size_t to_stride)
+{
+    float space_a[BADM_I_RUN], space_b[BADM_I_RUN], each[BADM_I_RUN];
+    size_t i, j, part = BADM_I_RUN;
+    if ((as && bs) || n == 1) { loop(level, n, a, b, dy, to); return; }
+    a = badm_i_repeated(level, n, a, as, space_a);
+    b = badm_i_repeated(level, n, b, bs, space_b);
+    for (i = 0; i < n; i += part) {
+        if (part > n - i) part = n - i;
+        if (to_stride) loop(level, part, a + i * as, b + i * bs, dy + i, to + i);
+        else {
+            float sum = *to;
+            badm_i_repeat(level, part, -0.0f, each);              /* what adding changes nothing */
+            loop(level, part, a + i * as, b + i * bs, dy + i, each);
+            for (j = 0; j < part; j++) sum += each[j];
+            *to = sum;
+        }
+    }
+}
+
+static void badm_i_binary_forward(badm_tape *t, badm_tensor *out, badm_i_pairs loop)
+{
+    const float *a = out->in[0]->data, *b = out->in[1]->data;
+    float *to = out->data;
+    badm_i_nest n = badm_i_nest_of(out);
+    size_t i, j, k;
+    for (i = 0; i < n.extent[0]; i++)
+        for (j = 0; j < n.extent[1]; j++)
+            for (k = 0; k < n.extent[2]; k++, to += n.extent[3])
+                badm_i_row(t->level, loop, n.extent[3], a + i * n.a[0] + j * n.a[1] + k * n.a[2], n.a[3],
+                           b + i * n.b[0] + j * n.b[1] + k * n.b[2], n.b[3], to);
+}
+
+static void badm_i_binary_backward(badm_tape *t, badm_tensor *out, badm_i_pairs_back loop_a, badm_i_pairs_back loop_b)
+{
+    const float *a = out->in[0]->data, *b = out->in[1]->data, *dy = out->grad;
+    float *da = badm_grad(t, out->in[0]), *db = badm_grad(t, out->in[1]);
+    badm_i_nest n = badm_i_nest_of(out);
+    size_t i, j, k;
+    for (i = 0; i < n.extent[0]; i++)
+        for (j = 0; j < n.extent[1]; j++)
+            for (k = 0; k < n.extent[2]; k++, dy += n.extent[3]) {
+                size_t p = i * n.a[0] + j * n.a[1] + k * n.a[2], q = i * n.b[0] + j * n.b[1] + k * n.b[2];
+                if (da) badm_i_row_back(t->level, loop_a, n.extent[3], a + p, n.a[3], b + q, n.b[3], dy, da + p, n.a[3]);
+                if (db) badm_i_row_back(t->level, loop_b, n.extent[3], a + p, n.a[3], b + q, n.b[3], dy, db + q, n.b[3]);
+            }
+}
+
+/* Y in terms of x (of a) and z (of b); D, what is added to a gradient, also in terms of dy. */
+#define BADM_I_PAIRS(NAME, Y)                                                                   \
+    BADM_I_INLINE void badm_i_##NAME##_pairs_body(size_t n, const float *a, const float *b, float *to) \
     {                                                                                           \
         size_t i;                                                                               \
-        if (as && bs) BADM_I_EACH(i, n) { float x = a[i], z = b[i]; to[i] = (Y); }        \
-        else if (as) BADM_I_EACH(i, n) { float x = a[i], z = b[0]; to[i] = (Y); }         \
-        else BADM_I_EACH(i, n) { float x = a[0], z = b[i * bs]; to[i] = (Y); }            \
+        BADM_I_EACH(i, n) { float x = a[i], z = b[i]; to[i] = (Y); }                            \
     }                                                                                           \
-    BADM_I_LOOP(badm_i_##NAME##_row, (n, a, as, b, bs, to), size_t n, const float *a, size_t as, const float *b, size_t bs, float *to) \
-    BADM_I_INLINE void badm_i_##NAME##_row_back_body(size_t n, const float *a, size_t as, const float *b, size_t bs, const float *from, \
-                                                     float *da, float *db)                      \
+    BADM_I_LOOP(badm_i_##NAME##_pairs, (n, a, b, to), size_t n, const float *a, const float *b, float *to)
+#define BADM_I_PAIRS_BACK(NAME, D)                                                              \
+    BADM_I_INLINE void badm_i_##NAME##_body(size_t n, const float *a, const float *b, const float *from, float *to) \
     {                                                                                           \
         size_t i;                                                                               \
         (void)a; (void)b;                                                                       \
-        if (da && as) BADM_I_EACH(i, n) { float x = a[i], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[i] += (DA); } \
-        else if (da) BADM_I_EACH(i, n) { float x = a[0], z = b[i * bs], dy = from[i]; (void)x; (void)z; da[0] += (DA); } \
-        if (db && bs) BADM_I_EACH(i, n) { float x = a[i * as], z = b[i], dy = from[i]; (void)x; (void)z; db[i] += (DB); } \
-        else if (db) BADM_I_EACH(i, n) { float x = a[i * as], z = b[0], dy = from[i]; (void)x; (void)z; db[0] += (DB); } \
+        BADM_I_EACH(i, n) { float x = a[i], z = b[i], dy = from[i]; (void)x; (void)z; to[i] += (D); } \
     }                                                                                           \
-    BADM_I_LOOP(badm_i_##NAME##_row_back, (n, a, as, b, bs, from, da, db), size_t n, const float *a, size_t as, const float *b, size_t bs, \
-                const float *from, float *da, float *db)                                        \
-    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out)                         \
-    {                                                                                           \
-        const float *a = out->in[0]->data, *b = out->in[1]->data;                               \
-        float *to = out->data;                                                                  \
-        badm_i_nest n = badm_i_nest_of(out);                                                    \
-        size_t i, j, k;                                                                         \
-        for (i = 0; i < n.extent[0]; i++)                                                       \
-            for (j = 0; j < n.extent[1]; j++)                                                   \
-                for (k = 0; k < n.extent[2]; k++, to += n.extent[3])                            \
-                    badm_i_##NAME##_row(t->level, n.extent[3], a + i * n.a[0] + j * n.a[1] + k * n.a[2], n.a[3], \
-                                        b + i * n.b[0] + j * n.b[1] + k * n.b[2], n.b[3], to);  \
-    }                                                                                           \
+    BADM_I_LOOP(badm_i_##NAME, (n, a, b, from, to), size_t n, const float *a, const float *b, const float *from, float *to)
+
+#define BADM_I_BINARY(NAME, Y, DA, DB)                                                          \
+    BADM_I_PAIRS(NAME, Y)                                                                       \
+    BADM_I_PAIRS_BACK(NAME##_da, DA)                                                            \
+    BADM_I_PAIRS_BACK(NAME##_db, DB)                                                            \
+    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *out) { badm_i_binary_forward(t, out, badm_i_##NAME##_pairs); } \
     static void badm_i_##NAME##_backward(badm_tape *t, badm_tensor *out)                        \
     {                                                                                           \
-        const float *a = out->in[0]->data, *b = out->in[1]->data, *from = out->grad;            \
-        float *da = badm_grad(t, out->in[0]), *db = badm_grad(t, out->in[1]);                   \
-        badm_i_nest n = badm_i_nest_of(out);                                                    \
-        size_t i, j, k;                                                                         \
-        for (i = 0; i < n.extent[0]; i++)                                                       \
-            for (j = 0; j < n.extent[1]; j++)                                                   \
-                for (k = 0; k < n.extent[2]; k++, from += n.extent[3]) {                        \
-                    size_t p = i * n.a[0] + j * n.a[1] + k * n.a[2], q = i * n.b[0] + j * n.b[1] + k * n.b[2]; \
-                    badm_i_##NAME##_row_back(t->level, n.extent[3], a + p, n.a[3], b + q, n.b[3], from, da ? da + p : NULL, \
-                                             db ? db + q : NULL);                               \
-                }                                                                               \
+        badm_i_binary_backward(t, out, badm_i_##NAME##_da, badm_i_##NAME##_db);                 \
     }                                                                                           \
     BADM_API badm_tensor *badm_##NAME(badm_tape *t, badm_tensor *a, badm_tensor *b)             \
     {                                                                                           \
@@ -3654,28 +4203,99 @@ BADM_I_BINARY(div, x / z, dy / z, -(dy * (x / z)) / z)
 /* Products of `batch` pairs: y[m,n] = a[m,k] b[k,n], each possibly stored transposed; b_step 0: one b for all. */
 typedef struct badm_i_product { size_t batch, m, n, k, b_step; uint8_t a_turned, b_turned; } badm_i_product;
 
+/* A product split by columns or, where there are few, rows. */
+typedef struct badm_i_split_product {
+    size_t m, n, k, a_row, a_term, b_term, b_col, from_row, c_row, each, scratch_bytes;
+    const float *a, *b, *from;
+    float *c, *scratch;
+    int by_columns;
+} badm_i_split_product;
+
+static void badm_i_multiply_part(const badm_tape *t, void *arg, uint32_t part)
+{
+    const badm_i_split_product *p = (const badm_i_split_product *)arg;
+    size_t first = p->each * part, left = (p->by_columns ? p->n : p->m) - first, count = left < p->each ? left : p->each;
+    size_t i = p->by_columns ? 0 : first, j = p->by_columns ? first : 0;
+    badm_i_gemm(t->kernels, t->level, p->scratch + part * (p->scratch_bytes / sizeof(float)), p->scratch_bytes,
+                p->by_columns ? p->m : count, p->by_columns ? count : p->n, p->k, p->a + i * p->a_row, p->a_row, p->a_term,
+                p->b + j * p->b_col, p->b_term, p->b_col, p->from ? p->from + i * p->from_row + j : NULL, p->from_row,
+                p->c + i * p->c_row + j, p->c_row);
+}
+
+/* Multiply-adds that are worth a worker's while: some tens of microseconds. */
+#define BADM_I_WORTH_PRODUCT 1000000u
+
+/* How many workers share a product, and its rows or columns `each` takes: 1 where BLAS computes, whose bits depend on the size. */
+static uint32_t badm_i_split(const badm_tape *t, size_t m, size_t n, size_t k, int *by_columns, size_t *each)
+{
+#ifdef BADM_USE_CBLAS
+    (void)t; (void)m; (void)k;
+    *by_columns = 1;
+    *each = n;
+    return 1;
+#else
+    uint32_t parts = badm_i_parts(t, (uint64_t)m * n * k, BADM_I_WORTH_PRODUCT);
+    size_t size = n, unit = BADM_I_WIDEST;
+    if (parts < 2) return 1;
+    *by_columns = n >= m || n >= (size_t)parts * 4 * BADM_I_WIDEST;
+    if (!*by_columns) { size = m; unit = 2 * BADM_I_TALLEST; }
+    *each = ((size + parts - 1) / parts + unit - 1) / unit * unit;
+    return (uint32_t)((size + *each - 1) / *each);
+#endif
+}
+
+/* `bytes` of scratch for each of a product's parts. */
+static void badm_i_reserve_split(badm_tape *t, size_t m, size_t n, size_t k, size_t bytes)
+{
+    size_t each;
+    int by_columns;
+    badm_scratch_reserve(t, badm_i_split(t, m, n, k, &by_columns, &each) * badm_i_round_up(bytes, BADM_I_ALIGN));
+}
+
 /* c[m,n] = what stands at `from` + op(a) op(b) (see badm_i_gemm), scratch taken for the length of the call. */
-static void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
-                            const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c, size_t c_row)
+static void badm_i_multiply_large(badm_tape *t, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
+                                  const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c,
+                                  size_t c_row)
 {
     size_t bytes, before = t->scratch_used;
     float *scratch;
-    int packs, turns;
-#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
-    if (badm_i_is_narrow(t->level, m, n, k)) {
-        badm_i_gemm_narrow(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
-        return;
-    }
-#endif
-    packs = badm_i_packs_rows(m, n, a_row, a_term);
-    turns = badm_i_turns_result(m, n, k, a_term, b_col);
+    int packs = badm_i_packs_rows(m, n), turns = badm_i_turns_result(m, n, k, a_term, b_col);
     bytes = badm_i_gemm_scratch(t->kernels, m, n, k, packs, turns);
+    if (t->team > 1) {
+        badm_i_split_product p;
+        uint32_t parts = badm_i_split(t, m, n, k, &p.by_columns, &p.each);
+        p.scratch_bytes = badm_i_round_up(bytes, BADM_I_ALIGN);
+        if (parts > 1 && p.scratch_bytes * parts <= t->capacity - t->used - before) {
+            p.scratch = bytes ? (float *)badm_scratch(t, p.scratch_bytes * parts) : NULL;
+            p.m = m; p.n = n; p.k = k;
+            p.a = a; p.a_row = a_row; p.a_term = a_term;
+            p.b = b; p.b_term = b_term; p.b_col = b_col;
+            p.from = from; p.from_row = from_row; p.c = c; p.c_row = c_row;
+            badm_i_spread(t, parts, badm_i_multiply_part, &p);
+            t->scratch_used = before;
+            return;
+        }
+    }
     /* a smaller batch may want what the largest, for which the tape was measured, did not */
     if (bytes > t->capacity - t->used - before) bytes = badm_i_gemm_scratch(t->kernels, m, n, k, 0, 0);
     scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
     if (!bytes || scratch)
         badm_i_gemm(t->kernels, t->level, scratch, bytes, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
     t->scratch_used = before;
+}
+
+/* The same; narrow products need none, and are so short that passing the arguments on once more would show. */
+BADM_I_INLINE void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_term,
+                                   const float *b, size_t b_term, size_t b_col, const float *from, size_t from_row, float *c,
+                                   size_t c_row)
+{
+#if defined(BADM_I_VECTORS) && defined(BADM_I_X86)
+    if (badm_i_is_narrow(t->level, m, n, k)) {
+        badm_i_gemm_narrow(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        return;
+    }
+#endif
+    badm_i_multiply_large(t, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
 }
 
 /* Scratch for a product and those of its backward pass, which have the same three sizes in other places. */
@@ -3693,8 +4313,8 @@ static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
         m = size[order[i][0]];
         n = size[order[i][1]];
         k = size[order[i][2]];
-        badm_scratch_reserve(t, badm_i_gemm_scratch(t->kernels, m, n, k,
-                                                    badm_i_packs_rows(m, n, m, 0) || badm_i_packs_rows(m, n, k, 1),
+        badm_i_reserve_split(t, m, n, k, badm_i_gemm_scratch(t->kernels, m, n, k,
+                                                    badm_i_packs_rows(m, n),
                                                     badm_i_turns_result(m, n, k, 1, 0)));
     }
 }
@@ -3871,14 +4491,30 @@ static void badm_i_log_sum_exp(int level, size_t rows, size_t n, const float *x,
     badm_i_log_values(level, rows, rest, rest);
 }
 
-/* scale exp((x - most) - rest), added to what is kept of `to`. */
-BADM_I_INLINE void badm_i_exp_less_body(size_t n, float most, float rest, float scale, uint32_t kept, const float *x, float *to)
+/* dx[i] = what is kept of it + scale * p[i] */
+BADM_I_INLINE void badm_i_add_kept_body(size_t n, uint32_t kept, float scale, const float *p, float *dx)
 {
     size_t i;
-    BADM_I_EACH(i, n) to[i] = badm_i_masked(to[i], kept) + scale * badm_i_exp((x[i] - most) - rest);
+    BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + scale * p[i];
 }
-BADM_I_LOOP(badm_i_exp_less, (n, most, rest, scale, kept, x, to), size_t n, float most, float rest, float scale, uint32_t kept,
-            const float *x, float *to)
+BADM_I_LOOP(badm_i_add_kept, (n, kept, scale, p, dx), size_t n, uint32_t kept, float scale, const float *p, float *dx)
+
+/* scale exp((x - most) - rest) of each row, added to what is kept of `to`. Short rows go through exp together. */
+static void badm_i_add_softmax(int level, size_t rows, size_t n, const float *most, const float *rest, float scale, uint32_t kept,
+                               const float *x, float *to)
+{
+    float space[BADM_I_RUN];
+    size_t all = rows * n, row = 0, column = 0, i, j, part;
+    for (i = 0; i < all; i += part) {
+        part = all - i < BADM_I_RUN ? all - i : BADM_I_RUN;
+        for (j = 0; j < part; j++) {
+            space[j] = (x[i + j] - most[row]) - rest[row];
+            if (++column == n) { column = 0; row++; }
+        }
+        badm_i_exp_values(level, part, space, space);
+        badm_i_add_kept(level, part, kept, scale, space, to + i);
+    }
+}
 
 static void badm_i_softmax_forward(badm_tape *t, badm_tensor *y)
 {
@@ -3993,16 +4629,14 @@ static void badm_i_cross_entropy_backward(badm_tape *t, badm_tensor *y)
     const float *x = y->in[0]->data;
     int fresh;
     float *dx = badm_i_grad_start(t, y->in[0], &fresh), each;
-    size_t n = badm_i_last(y->in[0]), rows = badm_size(y->in[0]) / n, i;
+    size_t n = badm_i_last(y->in[0]), rows = badm_size(y->in[0]) / n, i, end;
     if (!dx) return;
     each = c->counted ? y->grad[0] / (float)c->counted : 0.0f;
-    for (i = 0; i < rows; i++, x += n, dx += n) {
-        if (c->label[i] == c->ignore) {
-            if (fresh) memset(dx, 0, n * sizeof(float));
-            continue;
-        }
-        badm_i_exp_less(t->level, n, c->most[i], c->rest[i], each, fresh ? 0 : BADM_I_KEPT, x, dx);
-        dx[c->label[i]] -= each;
+    for (i = 0; i < rows; i = end) {            /* runs of rows that count */
+        for (end = i; end < rows && c->label[end] != c->ignore; end++) { }
+        badm_i_add_softmax(t->level, end - i, n, c->most + i, c->rest + i, each, fresh ? 0 : BADM_I_KEPT, x + i * n, dx + i * n);
+        for (; i < end; i++) dx[i * n + (size_t)c->label[i]] -= each;
+        for (; end < rows && c->label[end] == c->ignore; end++) if (fresh) memset(dx + end * n, 0, n * sizeof(float));
     }
 }
 
@@ -4042,31 +4676,32 @@ static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_ten
 }
 
 /* A mean over pairs: terms run by run, added up in lanes. */
-#define BADM_I_LOSS(NAME, TERM)                                                                 \
-    BADM_I_INLINE void badm_i_##NAME##_terms_body(size_t n, const float *from, const float *target, float *to) \
-    {                                                                                           \
-        size_t i;                                                                               \
-        BADM_I_EACH(i, n) { float x = from[i], z = target[i]; to[i] = (TERM); }           \
-    }                                                                                           \
-    BADM_I_LOOP(badm_i_##NAME##_terms, (n, from, target, to), size_t n, const float *from, const float *target, float *to) \
-    static void badm_i_##NAME##_forward(badm_tape *t, badm_tensor *y)                           \
-    {                                                                                           \
-        const float *x = y->in[0]->data, *z = y->in[1]->data;                                   \
-        size_t n = badm_size(y->in[0]), i, part;                                                \
-        float space[BADM_I_RUN], lane[BADM_I_LANES] = { 0 };                                    \
-        badm_i_sum sum = { 0, 0 };                                                              \
-        for (i = 0; i < n; i += part) {                                                         \
-            part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;                                     \
-            badm_i_##NAME##_terms(t->level, part, x + i, z + i, space);                         \
-            badm_i_sum_to_lanes(t->level, part, space, lane);                                   \
-            if ((i + part) % BADM_I_BLOCK != 0 && i + part < n) continue;                       \
-            badm_i_sum_add(&sum, badm_i_fold_lanes(lane));                                      \
-            memset(lane, 0, sizeof lane);                                                       \
-        }                                                                                       \
-        y->data[0] = badm_i_sum_value(&sum) / (float)n;                                         \
+static void badm_i_loss_forward(badm_tape *t, badm_tensor *y,
+                                void (*terms)(int level, size_t n, const float *from, const float *target, float *to))
+{
+    const float *x = y->in[0]->data, *z = y->in[1]->data;
+    size_t n = badm_size(y->in[0]), i, part;
+    float space[BADM_I_RUN], lane[BADM_I_LANES] = { 0 };
+    badm_i_sum sum = { 0, 0 };
+    for (i = 0; i < n; i += part) {
+        part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        terms(t->level, part, x + i, z + i, space);
+        badm_i_sum_to_lanes(t->level, part, space, lane);
+        if ((i + part) % BADM_I_BLOCK != 0 && i + part < n) continue;
+        badm_i_sum_add(&sum, badm_i_fold_lanes(lane));
+        memset(lane, 0, sizeof lane);
     }
+    y->data[0] = badm_i_sum_value(&sum) / (float)n;
+}
 
-BADM_I_LOSS(mse, (x - z) * (x - z))
+BADM_I_INLINE void badm_i_mse_terms_body(size_t n, const float *from, const float *target, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) { float x = from[i], z = target[i]; to[i] = (x - z) * (x - z); }
+}
+BADM_I_LOOP(badm_i_mse_terms, (n, from, target, to), size_t n, const float *from, const float *target, float *to)
+
+static void badm_i_mse_forward(badm_tape *t, badm_tensor *y) { badm_i_loss_forward(t, y, badm_i_mse_terms); }
 
 static void badm_i_mse_backward(badm_tape *t, badm_tensor *y)
 {
@@ -4087,21 +4722,56 @@ BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target
     return badm_i_loss_of_two(t, &op, x, target);
 }
 
-BADM_I_LOSS(bce, badm_i_choose(x < 0, 0.0f, x) - x * z + badm_i_log1p(badm_i_exp(-badm_i_abs(x))))
-
-BADM_I_INLINE void badm_i_bce_slopes_body(size_t n, float each, uint32_t kept, const float *x, const float *z, float *dx)
+/* max(x,0) - x z + log(1 + e) with e = e^-|x|; u = 1 + e, v = log(u) */
+BADM_I_INLINE void badm_i_minus_abs_body(size_t n, const float *x, float *to)
 {
     size_t i;
-    BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + each * (badm_i_sigmoid(x[i]) - z[i]);
+    BADM_I_EACH(i, n) to[i] = -badm_i_abs(x[i]);
 }
-BADM_I_LOOP(badm_i_bce_slopes, (n, each, kept, x, z, dx), size_t n, float each, uint32_t kept, const float *x, const float *z, float *dx)
+BADM_I_LOOP(badm_i_minus_abs, (n, x, to), size_t n, const float *x, float *to)
+
+BADM_I_INLINE void badm_i_bce_join_body(size_t n, const float *from, const float *target, const float *e, const float *v, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) {
+        float x = from[i];
+        to[i] = badm_i_choose(x < 0, 0.0f, x) - x * target[i] + badm_i_log1p_of(e[i], 1.0f + e[i], v[i]);
+    }
+}
+BADM_I_LOOP(badm_i_bce_join, (n, from, target, e, v, to), size_t n, const float *from, const float *target, const float *e, const float *v,
+            float *to)
+
+static void badm_i_bce_terms(int level, size_t n, const float *from, const float *target, float *to)
+{
+    float e[BADM_I_RUN], v[BADM_I_RUN];
+    e[0] = v[0] = 0;                            /* compilers cannot see that n > 0 */
+    badm_i_minus_abs(level, n, from, e);
+    badm_i_exp_values(level, n, e, e);
+    badm_i_less(level, n, e, -1.0f, v);
+    badm_i_log_values(level, n, v, v);
+    badm_i_bce_join(level, n, from, target, e, v, to);
+}
+
+static void badm_i_bce_forward(badm_tape *t, badm_tensor *y) { badm_i_loss_forward(t, y, badm_i_bce_terms); }
+
+BADM_I_INLINE void badm_i_bce_slopes_body(size_t n, float each, uint32_t kept, const float *s, const float *z, float *dx)
+{
+    size_t i;
+    BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + each * (s[i] - z[i]);
+}
+BADM_I_LOOP(badm_i_bce_slopes, (n, each, kept, s, z, dx), size_t n, float each, uint32_t kept, const float *s, const float *z, float *dx)
 
 static void badm_i_bce_backward(badm_tape *t, badm_tensor *y)
 {
     int fresh;
     float *dx = badm_i_grad_start(t, y->in[0], &fresh);
-    size_t n = badm_size(y->in[0]);
-    if (dx) badm_i_bce_slopes(t->level, n, y->grad[0] / (float)n, fresh ? 0 : BADM_I_KEPT, y->in[0]->data, y->in[1]->data, dx);
+    size_t n = badm_size(y->in[0]), i, part;
+    float s[BADM_I_RUN];
+    for (i = 0; dx && i < n; i += part) {
+        part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        badm_i_sigmoid_values(t->level, part, y->in[0]->data + i, s);
+        badm_i_bce_slopes(t->level, part, y->grad[0] / (float)n, fresh ? 0 : BADM_I_KEPT, s, y->in[1]->data + i, dx + i);
+    }
 }
 
 BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target)
@@ -4412,26 +5082,77 @@ BADM_API badm_tensor *badm_gather_rows(badm_tape *t, badm_tensor *table, const b
 
 typedef struct badm_i_dropout { float p; uint32_t operation; } badm_i_dropout;
 
+/* Where in Philox's numbers an operation's begin: counter[0] counts from there. */
+static void badm_i_counters(const badm_tape *t, uint32_t what, uint32_t operation, uint32_t key[2], uint32_t counter[4])
+{
+    key[0] = (uint32_t)t->seed ^ what;
+    key[1] = (uint32_t)(t->seed >> 32) ^ (uint32_t)(t->step >> 32);
+    counter[0] = 0;
+    counter[1] = operation ^ (t->piece * 0x9E3779B9u);
+    counter[2] = t->slot;
+    counter[3] = (uint32_t)t->step;
+}
+
+#define BADM_I_DROPS 64             /* elements whose random numbers, four a counter, are made together */
+
+/* to = from times 0 or `keep`, added to what stands there where `added` says so; element 0 has counter[0]. */
+BADM_I_INLINE void badm_i_drop_body(size_t n, const uint32_t *counter, const uint32_t *key, uint32_t limit, float keep, uint32_t added,
+                                    const float *from, float *to)
+{
+    uint32_t c[4][BADM_I_DROPS / 4], kept[BADM_I_DROPS], first = counter[0], round;
+    size_t i, j, part;
+    for (; n > 0; n -= part, from += part, to += part, first += BADM_I_DROPS / 4) {
+        uint32_t k0 = key[0], k1 = key[1];
+        part = n < BADM_I_DROPS ? n : BADM_I_DROPS;
+        for (i = 0; i < BADM_I_DROPS / 4; i++) {
+            c[0][i] = first + (uint32_t)i;
+            for (j = 1; j < 4; j++) c[j][i] = counter[j];
+        }
+        for (round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)      /* badm_i_philox of each */
+            BADM_I_EACH(i, BADM_I_DROPS / 4) {
+                uint64_t p = (uint64_t)0xD2511F53u * c[0][i], q = (uint64_t)0xCD9E8D57u * c[2][i];
+                c[0][i] = (uint32_t)(q >> 32) ^ c[1][i] ^ k0;
+                c[2][i] = (uint32_t)(p >> 32) ^ c[3][i] ^ k1;
+                c[1][i] = (uint32_t)q;
+                c[3][i] = (uint32_t)p;
+            }
+        BADM_I_EACH(i, BADM_I_DROPS / 4) {
+            kept[4 * i] = c[0][i] >> 8 < limit ? 0 : 0xFFFFFFFFu;
+            kept[4 * i + 1] = c[1][i] >> 8 < limit ? 0 : 0xFFFFFFFFu;
+            kept[4 * i + 2] = c[2][i] >> 8 < limit ? 0 : 0xFFFFFFFFu;
+            kept[4 * i + 3] = c[3][i] >> 8 < limit ? 0 : 0xFFFFFFFFu;
+        }
+        BADM_I_EACH(i, part) to[i] = badm_i_masked(to[i], added) + badm_i_masked(from[i] * keep, kept[i]);
+    }
+}
+BADM_I_LOOP(badm_i_drop, (n, counter, key, limit, keep, added, from, to), size_t n, const uint32_t *counter, const uint32_t *key,
+            uint32_t limit, float keep, uint32_t added, const float *from, float *to)
+
+typedef struct badm_i_drops { const badm_i_dropout *d; const float *from; float *to; size_t n, each; uint32_t added; } badm_i_drops;
+
+static void badm_i_dropout_part(const badm_tape *t, void *arg, uint32_t part)
+{
+    const badm_i_drops *a = (const badm_i_drops *)arg;
+    size_t first = a->each * part, n = a->n - first < a->each ? a->n - first : a->each;
+    uint32_t key[2], counter[4];
+    badm_i_counters(t, 0x64726F70u, a->d->operation, key, counter);
+    counter[0] = (uint32_t)(first / 4);
+    badm_i_drop(t->level, n, counter, key, (uint32_t)(a->d->p * 16777216.0f), 1.0f / (1.0f - a->d->p), a->added, a->from + first,
+                a->to + first);
+}
+
 /* to[i] (+)= from[i] times 0 or 1/(1-p). */
 static void badm_i_dropout_apply(badm_tape *t, const badm_i_dropout *d, const float *from, float *to, size_t n, int add)
 {
-    float keep = 1.0f / (1.0f - d->p);
-    uint32_t limit = (uint32_t)(d->p * 16777216.0f), key[2], counter[4], r[4];
-    size_t i;
-    key[0] = (uint32_t)t->seed ^ 0x64726F70u;
-    key[1] = (uint32_t)(t->seed >> 32) ^ (uint32_t)(t->step >> 32);
-    counter[1] = d->operation ^ (t->piece * 0x9E3779B9u);
-    counter[2] = t->slot;
-    counter[3] = (uint32_t)t->step;
-    for (i = 0; i < n; i++) {
-        float y;
-        if (i % 4 == 0) {
-            counter[0] = (uint32_t)(i / 4);
-            badm_i_philox(counter, key, r);
-        }
-        y = (r[i % 4] >> 8) < limit ? 0.0f : from[i] * keep;
-        if (add) to[i] += y; else to[i] = y;
-    }
+    badm_i_drops a;
+    size_t parts = badm_i_parts(t, n, 16384);
+    a.d = d;
+    a.from = from;
+    a.to = to;
+    a.n = n;
+    a.each = badm_i_round_up((n + parts - 1) / parts, BADM_I_DROPS);
+    a.added = add ? BADM_I_KEPT : 0;
+    badm_i_spread(t, (uint32_t)((n + a.each - 1) / a.each), badm_i_dropout_part, &a);
 }
 
 static void badm_i_dropout_forward(badm_tape *t, badm_tensor *y)
@@ -4441,8 +5162,9 @@ static void badm_i_dropout_forward(badm_tape *t, badm_tensor *y)
 
 static void badm_i_dropout_backward(badm_tape *t, badm_tensor *y)
 {
-    float *dx = badm_grad(t, y->in[0]);
-    if (dx) badm_i_dropout_apply(t, (const badm_i_dropout *)y->args, badm_grad(t, y), dx, badm_size(y), 1);
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    if (dx) badm_i_dropout_apply(t, (const badm_i_dropout *)y->args, badm_grad(t, y), dx, badm_size(y), !fresh);
 }
 
 BADM_API badm_tensor *badm_dropout(badm_tape *t, badm_tensor *x, float p)
@@ -4456,6 +5178,2398 @@ BADM_API badm_tensor *badm_dropout(badm_tape *t, badm_tensor *x, float p)
     d.p = p;
     d.operation = t->operations;
     return badm_i_unary(t, &op, x, &d, sizeof d);
+}
+
+/* ---- randn: pairs of numbers from pairs of words, by the same counters under another key ---- */
+
+BADM_API badm_tensor *badm_randn(badm_tape *t, unsigned rank, const badm_dim *shape)
+{
+    badm_tensor *y = badm_i_leaf(t, rank, shape, NULL, 0);
+    uint32_t key[2], counter[4], r[4];
+    size_t i, n = badm_size(y);
+    badm_i_counters(t, 0x6E6F726Du, t->operations++, key, counter);         /* two in a row differ */
+    if (!y->data || !t->training) return y;
+    for (i = 0; i < n; i++) {
+        float angle;
+        if (i % 4 == 0) {
+            counter[0] = (uint32_t)(i / 4);
+            badm_i_philox(counter, key, r);
+        }
+        angle = 6.28318531f * ((float)(r[i % 4 | 1] >> 8) * (1.0f / 16777216.0f));
+        y->data[i] = badm_sqrtf(-2.0f * badm_logf((float)((r[i % 4 & 2] >> 8) + 1u) * (1.0f / 16777216.0f)))
+            * badm_cosf(i % 2 ? angle - 1.57079633f : angle);
+    }
+    return y;
+}
+
+/* =====================================================================================================================
+   >>convolution  Convolutions as matrix products, pooling, upsampling.
+
+   Every convolution joins two sides: images, and maps of where its windows lie on them. conv2d goes from the images to the maps,
+   conv_transpose2d from the maps to the images, and each one's gradient goes the other's way; weights are [maps,images/groups,kh,kw]
+   for both. All is done image by image in scratch, whatever the batch, in the order of the images.
+   ===================================================================================================================== */
+
+BADM_API badm_conv badm_conv_of(badm_dim stride, badm_dim padding)
+{
+    badm_conv c;
+    memset(&c, 0, sizeof c);
+    c.stride[0] = c.stride[1] = stride;
+    c.padding[0] = c.padding[1] = padding;
+    c.dilation[0] = c.dilation[1] = c.groups = 1;
+    c.bias = 1;
+    return c;
+}
+
+BADM_API badm_conv badm_conv_defaults(void) { return badm_conv_of(1, 0); }
+
+/* Sizes of both sides; images and maps: channels of a group; [0] of the height, [1] of the width. */
+typedef struct badm_i_windows {
+    size_t n, groups, images, maps, size[2], places[2], kernel[2], stride[2], padding[2], dilation[2];
+} badm_i_windows;
+
+/* Of one side of what is computed: number i of `count` takes source numbers i*step + offset + k*delta for its taps k; there,
+   weight number first + k*every. Outside of 0..size-1 the source is zero. */
+typedef struct badm_i_taps { size_t size, count, step, taps, first, every; ptrdiff_t offset, delta; } badm_i_taps;
+
+/* Sums over a window for every place: out channels of [count,count] from `channels` of the source, for each group and image.
+   Element (o,c,ky,kx) of the weight is at o*weight_out + c*weight_channel + ky*weight_row + kx. What results goes to every
+   step-th row and column of the destination from `first` on. */
+typedef struct badm_i_scan {
+    badm_i_taps side[2];
+    size_t n, groups, channels, out, weight_out, weight_channel, weight_row;
+    size_t plane, row, step[2], first[2];               /* of the destination */
+    /* how: `rows` of places and `images` at a time; a copy of the source for each horizontal tap, with the places' width, so that
+       places are adjacent; of its lines `lines` for all vertical taps, or `rows` for each where they are not shared */
+    size_t rows, images, lines, copy, copies;
+    ptrdiff_t low;
+    int shared;
+} badm_i_scan;
+
+/* Floats of copies made at a time: within the second-level cache. */
+#if UINTPTR_MAX > 0xFFFFFFFFu
+#define BADM_I_COPIES 49152u
+#else
+#define BADM_I_COPIES 1024u
+#endif
+
+/* share: whether lines may be shared. */
+static void badm_i_scan_plan(badm_i_scan *s, int share)
+{
+    const badm_i_taps *y = &s->side[0], *x = &s->side[1];
+    size_t span = y->taps ? (size_t)(y->delta < 0 ? -y->delta : y->delta) * (y->taps - 1) : 0, line = s->channels * x->taps * x->count;
+    s->low = y->delta < 0 ? y->offset + y->delta * (ptrdiff_t)(y->taps - 1) : y->offset;
+    s->rows = y->count;
+    s->shared = share && y->step == 1 && s->rows + span <= s->rows * y->taps;
+    if (line * (s->shared ? s->rows + span : s->rows * y->taps) > BADM_I_COPIES) {
+        size_t most = BADM_I_COPIES / (line ? line : 1);
+        s->rows = s->shared ? (most > span ? most - span : 1) : most / (y->taps ? y->taps : 1);
+        if (s->rows < 1) s->rows = 1;
+        if (s->rows > y->count) s->rows = y->count;
+        if (s->rows + span > s->rows * y->taps) s->shared = 0;
+    }
+    s->lines = s->shared ? s->rows + span : s->rows * y->taps;
+    s->copy = s->lines * x->count;
+    s->copies = s->channels * x->taps * s->copy;
+    s->images = s->copies ? BADM_I_COPIES / s->copies : 1;
+    if (s->images < 1) s->images = 1;
+    if (s->images > s->n) s->images = s->n;
+}
+
+/* rows of n numbers, `step` apart in the source. */
+BADM_I_INLINE void badm_i_copy_rows_body(size_t rows, size_t n, const float *from, size_t from_row, size_t step, float *to, size_t to_row)
+{
+    size_t i, j;
+    if (step == 1 && from_row == n && to_row == n) { n *= rows; rows = 1; }
+    if (step == 1 && n >= 8 && n <= 16) {
+        for (; rows > 0; rows--, from += from_row, to += to_row) {
+            memcpy(to, from, 8 * sizeof(float));
+            memcpy(to + n - 8, from + n - 8, 8 * sizeof(float));
+        }
+        return;
+    }
+    for (i = 0; i < rows; i++, from += from_row, to += to_row) {
+        if (step != 1) for (j = 0; j < n; j++) to[j] = from[j * step];
+        else if (n >= 8) {              /* the last eight may overlap those before */
+            for (j = 0; j + 8 < n; j += 8) memcpy(to + j, from + j, 8 * sizeof(float));
+            memcpy(to + n - 8, from + n - 8, 8 * sizeof(float));
+        } else for (j = 0; j < n; j++) to[j] = from[j];
+    }
+}
+BADM_I_LOOP(badm_i_copy_rows, (rows, n, from, from_row, step, to, to_row), size_t rows, size_t n, const float *from, size_t from_row,
+            size_t step, float *to, size_t to_row)
+
+/* Which of numbers begin, begin + step, ... (n of them) are within 0..size-1: from *first to *last - 1. */
+static void badm_i_within(ptrdiff_t begin, size_t step, size_t n, size_t size, size_t *first, size_t *last)
+{
+    size_t from = begin < 0 ? ((size_t)-begin + step - 1) / step : 0, to;
+    to = begin >= (ptrdiff_t)size ? 0 : ((size_t)((ptrdiff_t)size - begin) + step - 1) / step;
+    if (to > n) to = n;
+    *first = from < to ? from : to;
+    *last = to;
+}
+
+/* The copies of one image for `rows` rows of places from row i0 on. What lies outside is zero: columns from the beginning, which
+   nothing overwrites, lines here. */
+static void badm_i_scan_copy(int level, const badm_i_scan *s, const float *source, size_t i0, size_t rows, float *to)
+{
+    const badm_i_taps *y = &s->side[0], *x = &s->side[1];
+    size_t c, kx, ky, j0, j1, r0, r1, pieces = s->shared ? 1 : y->taps, lines = s->shared ? s->lines - (s->rows - rows) : rows;
+    for (c = 0; c < s->channels; c++, source += y->size * x->size)
+        for (kx = 0; kx < x->taps; kx++, to += s->copy) {
+            ptrdiff_t at = x->offset + (ptrdiff_t)kx * x->delta;
+            badm_i_within(at, x->step, x->count, x->size, &j0, &j1);
+            for (ky = 0; ky < pieces; ky++) {
+                float *line = to + ky * s->rows * x->count;
+                ptrdiff_t top = (ptrdiff_t)(i0 * y->step) + (s->shared ? s->low : y->offset + (ptrdiff_t)ky * y->delta);
+                badm_i_within(top, y->step, lines, y->size, &r0, &r1);
+                if (s->rows < y->count) {
+                    memset(line, 0, r0 * x->count * sizeof(float));
+                    memset(line + r1 * x->count, 0, (lines - r1) * x->count * sizeof(float));
+                }
+                if (r1 > r0 && j1 > j0)
+                    badm_i_copy_rows(level, r1 - r0, j1 - j0,
+                                     source + (top + (ptrdiff_t)(r0 * y->step)) * (ptrdiff_t)x->size + at + (ptrdiff_t)(j0 * x->step),
+                                     y->step * x->size, x->step, line + r0 * x->count + j0, x->count);
+            }
+        }
+}
+
+/* ---- kernels: sums of k terms for two blocks of adjacent places, each chain as those of a matrix product ---- */
+
+/* a: first what each row begins with, then its factor of each term; a term's numbers are at b + its place. */
+typedef void (*badm_i_scan_run)(size_t k, const float *a, const float *b0, const float *b1, const uint32_t *place, float *c0, float *c1,
+                                size_t c_row);
+/* Places a block, rows a kernel, the taller first. */
+typedef struct badm_i_scanner { unsigned block, height[2]; badm_i_scan_run run[2]; } badm_i_scanner;
+
+#ifdef BADM_I_VECTORS
+#define BADM_I_SCAN_KERNEL(NAME, TARGET, LANES, ROWS, MULTIPLY_ADD)                                                     \
+    TARGET BADM_I_O3 static void NAME##_##ROWS(size_t k, const float *a, const float *b0, const float *b1, const uint32_t *place, \
+                                               float *c0, float *c1, size_t c_row)                                       \
+    {                                                                                                                    \
+        typedef float vector __attribute__((vector_size(LANES * 4)));                                                    \
+        typedef float loose __attribute__((vector_size(LANES * 4), aligned(4), may_alias));                              \
+        vector acc0[ROWS], acc1[ROWS], product, zero = { 0 };                                                            \
+        int i, l = 0;                                                                                                    \
+        (void)product; (void)l;                                                                                          \
+        for (i = 0; i < ROWS; i++) acc0[i] = acc1[i] = a[i] - zero;                                                      \
+        for (; k > 0; k--, place++) {                                                                                    \
+            vector y0 = *(const loose *)(b0 + *place), y1 = *(const loose *)(b1 + *place);                               \
+            a += ROWS;                                                                                                   \
+            for (i = 0; i < ROWS; i++) {                                                                                 \
+                float x = a[i];                                                                                          \
+                MULTIPLY_ADD(acc0[i], x, y0, LANES);                                                                     \
+                MULTIPLY_ADD(acc1[i], x, y1, LANES);                                                                     \
+            }                                                                                                            \
+        }                                                                                                                \
+        for (i = 0; i < ROWS; i++) {                                                                                     \
+            *(loose *)(c0 + (size_t)i * c_row) = acc0[i];                                                                \
+            *(loose *)(c1 + (size_t)i * c_row) = acc1[i];                                                                \
+        }                                                                                                                \
+    }
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute pop
+#endif
+#if defined(BADM_I_X86)
+BADM_I_SCAN_KERNEL(badm_i_scan_sse2, , 4, 4, BADM_I_UNFUSED)
+BADM_I_SCAN_KERNEL(badm_i_scan_sse2, , 4, 2, BADM_I_UNFUSED)
+BADM_I_SCAN_KERNEL(badm_i_scan_avx2, BADM_I_AVX2_FMA, 8, 6, BADM_I_MULTIPLY_ADD)
+BADM_I_SCAN_KERNEL(badm_i_scan_avx2, BADM_I_AVX2_FMA, 8, 2, BADM_I_MULTIPLY_ADD)
+BADM_I_SCAN_KERNEL(badm_i_scan_avx512, BADM_I_AVX512, 16, 8, BADM_I_MULTIPLY_ADD)
+BADM_I_SCAN_KERNEL(badm_i_scan_avx512, BADM_I_AVX512, 16, 2, BADM_I_MULTIPLY_ADD)
+#elif defined(__aarch64__)
+BADM_I_SCAN_KERNEL(badm_i_scan_neon, , 4, 8, BADM_I_MULTIPLY_ADD)
+BADM_I_SCAN_KERNEL(badm_i_scan_neon, , 4, 2, BADM_I_MULTIPLY_ADD)
+#else
+BADM_I_SCAN_KERNEL(badm_i_scan_wasm, , 4, 4, BADM_I_UNFUSED)
+BADM_I_SCAN_KERNEL(badm_i_scan_wasm, , 4, 2, BADM_I_UNFUSED)
+#endif
+#if defined(BADM_I_CLANG_ATTRIBUTE)
+#pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#endif
+
+static const badm_i_scanner *badm_i_scanner_of(int level)
+{
+#if defined(BADM_I_X86)
+    static const badm_i_scanner avx512 = { 16, { 8, 2 }, { badm_i_scan_avx512_8, badm_i_scan_avx512_2 } };
+    static const badm_i_scanner avx2 = { 8, { 6, 2 }, { badm_i_scan_avx2_6, badm_i_scan_avx2_2 } };
+    static const badm_i_scanner sse2 = { 4, { 4, 2 }, { badm_i_scan_sse2_4, badm_i_scan_sse2_2 } };
+    return level == 2 ? &avx512 : level == 1 ? &avx2 : &sse2;
+#else
+#ifdef __aarch64__
+    static const badm_i_scanner set = { 4, { 8, 2 }, { badm_i_scan_neon_8, badm_i_scan_neon_2 } };
+#else
+    static const badm_i_scanner set = { 4, { 4, 2 }, { badm_i_scan_wasm_4, badm_i_scan_wasm_2 } };
+#endif
+    (void)level;
+    return &set;
+#endif
+}
+
+#else
+#if defined(BADM_I_CLANG_ATTRIBUTE) && defined(BADM_I_PLAIN_FUSED)
+#pragma clang attribute pop
+#endif
+static void badm_i_scan_plain(size_t k, const float *a, const float *b0, const float *b1, const uint32_t *place, float *c0, float *c1,
+                              size_t c_row)
+{
+    size_t p, j;
+    (void)c_row;
+    for (j = 0; j < 4; j++) c0[j] = c1[j] = a[0];
+    for (p = 0; p < k; p++) {
+        float x = a[p + 1];
+        for (j = 0; j < 4; j++) {
+            c0[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, b0[place[p] + j], c0[j]);
+            c1[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, b1[place[p] + j], c1[j]);
+        }
+    }
+}
+#if defined(BADM_I_CLANG_ATTRIBUTE) && defined(BADM_I_PLAIN_FUSED)
+#pragma clang attribute push(__attribute__((target("no-fma,no-avx512f"))), apply_to = function)
+#endif
+
+static const badm_i_scanner *badm_i_scanner_of(int level)
+{
+    static const badm_i_scanner set = { 4, { 1, 1 }, { badm_i_scan_plain, badm_i_scan_plain } };
+    (void)level;
+    return &set;
+}
+#endif
+
+#define BADM_I_SCAN_TALLEST 8
+#define BADM_I_SCAN_BLOCK 16            /* the largest of any set */
+
+/* How tall the kernel for the next rows is; a tall one may have rows too many. */
+static unsigned badm_i_scan_height(const badm_i_scanner *set, size_t rows) { return 2 * rows > set->height[0] ? 0 : 1; }
+
+/* The weights of one group, kernel after kernel; rows too many are zero. */
+static void badm_i_scan_weights(const badm_i_scanner *set, const badm_i_scan *s, const float *weight, const float *bias, float *to)
+{
+    const badm_i_taps *y = &s->side[0], *x = &s->side[1];
+    size_t o, c, ky, kx, r, h;
+    for (o = 0; o < s->out; o += h) {
+        h = set->height[badm_i_scan_height(set, s->out - o)];
+        for (r = 0; r < h; r++) *to++ = bias && o + r < s->out ? bias[o + r] : 0.0f;
+        for (c = 0; c < s->channels; c++)
+            for (ky = 0; ky < y->taps; ky++)
+                for (kx = 0; kx < x->taps; kx++) {
+                    const float *w = weight + o * s->weight_out + c * s->weight_channel + (y->first + ky * y->every) * s->weight_row
+                        + x->first + kx * x->every;
+                    for (r = 0; r < h; r++) *to++ = o + r < s->out ? w[r * s->weight_out] : 0.0f;
+                }
+    }
+}
+
+/* n places from place q of rows i0.. on, of `rows` channels, to where they belong: set, or added. */
+static void badm_i_scan_deliver(const badm_i_scan *s, const float *from, size_t from_row, size_t rows, size_t i0, size_t q, size_t n,
+                                int fresh, float *to)
+{
+    size_t r, l, width = s->side[1].count;
+    for (r = 0; r < rows; r++, from += from_row, to += s->plane) {
+        size_t j = q % width, at = ((i0 + q / width) * s->step[0] + s->first[0]) * s->row + j * s->step[1] + s->first[1];
+        for (l = 0; l < n; l++) {
+            if (fresh) to[at] = from[l]; else to[at] += from[l];
+            at += s->step[1];
+            if (++j == width) { j = 0; at += s->step[0] * s->row - width * s->step[1]; }
+        }
+    }
+}
+
+/* A source [n,groups*channels,size,size], a destination [n,groups*out,...]; fresh: written, not added to. In a dry run scratch is
+   announced. */
+static void badm_i_scan_all(badm_tape *t, badm_i_scan *s, const float *source, const float *weight, size_t weight_group, const float *bias,
+                            int fresh, float *to)
+{
+    const badm_i_scanner *set = badm_i_scanner_of(t->level);
+    const badm_i_taps *y = &s->side[0], *x = &s->side[1];
+    size_t terms = badm_i_times(s->channels, y->taps * x->taps), source_image = s->channels * y->size * x->size, g, n0, i0, i, b;
+    size_t width = x->count, block = set->block, bytes, weights, copies;
+    int whole = s->step[0] == 1 && s->step[1] == 1 && width == s->row && fresh;
+    float *strips, *copy, edge[2 * BADM_I_SCAN_BLOCK * BADM_I_SCAN_TALLEST];
+    uint32_t *place;
+    badm_i_scan_plan(s, 1);
+    weights = badm_i_times(badm_i_plus(s->out, BADM_I_SCAN_TALLEST), badm_i_plus(terms, 1));
+    copies = badm_i_plus(badm_i_times(s->images, s->copies), BADM_I_SCAN_BLOCK);
+    bytes = badm_i_times(badm_i_plus(badm_i_plus(weights, copies), terms), 4);
+    if (t->dry) { badm_scratch_reserve(t, bytes); return; }
+    copy = (float *)badm_scratch(t, bytes);
+    if (!copy) return;
+    strips = copy + copies;
+    place = (uint32_t *)(void *)(strips + weights);
+    for (i = 0; i < terms; i++) {
+        size_t kx = i % x->taps, ky = i / x->taps % y->taps, c = i / x->taps / y->taps;
+        size_t line = s->shared ? (size_t)(y->offset + (ptrdiff_t)ky * y->delta - s->low) : ky * s->rows;
+        place[i] = (uint32_t)((c * x->taps + kx) * s->copy + line * width);
+    }
+    memset(copy, 0, copies * sizeof(float));
+    for (g = 0; g < s->groups; g++) {
+        badm_i_scan_weights(set, s, weight + g * weight_group, bias ? bias + g * s->out : NULL, strips);
+        for (n0 = 0; n0 < s->n; n0 += s->images) {
+            size_t images = s->n - n0 < s->images ? s->n - n0 : s->images;
+            for (i0 = 0; i0 < y->count; i0 += s->rows) {
+                size_t rows = y->count - i0 < s->rows ? y->count - i0 : s->rows, places = rows * width;
+                size_t blocks = (places + block - 1) / block;
+                for (i = 0; i < images; i++)
+                    badm_i_scan_copy(t->level, s, source + ((n0 + i) * s->groups + g) * source_image, i0, rows, copy + i * s->copies);
+                for (b = 0; b < images * blocks; b += 2) {
+                    size_t image[2], q[2], count[2], o, h, k;
+                    const float *from[2], *a = strips;
+                    float *out[2];
+                    for (k = 0; k < 2; k++) {
+                        size_t which = b + k < images * blocks ? b + k : b;
+                        image[k] = which / blocks;
+                        q[k] = which % blocks * block;
+                        count[k] = b + k > which ? 0 : places - q[k] < block ? places - q[k] : block;
+                        from[k] = copy + image[k] * s->copies + q[k];
+                        out[k] = to + ((n0 + image[k]) * s->groups + g) * s->out * s->plane;
+                    }
+                    for (o = 0; o < s->out; o += h, a += h * (terms + 1)) {
+                        unsigned tall = badm_i_scan_height(set, s->out - o);
+                        h = set->height[tall];
+                        if (whole && count[0] == block && count[1] == block && o + h <= s->out) {
+                            set->run[tall](terms, a, from[0], from[1], place, out[0] + o * s->plane + i0 * width + q[0],
+                                           out[1] + o * s->plane + i0 * width + q[1], s->plane);
+                            continue;
+                        }
+                        set->run[tall](terms, a, from[0], from[1], place, edge, edge + block, 2 * block);
+                        for (k = 0; k < 2; k++)
+                            badm_i_scan_deliver(s, edge + k * block, 2 * block, s->out - o < h ? s->out - o : h, i0, q[k], count[k], fresh,
+                                                out[k] + o * s->plane);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* What the windows of each map's places see of the images. */
+static void badm_i_scan_windows(const badm_i_windows *v, badm_i_scan *s)
+{
+    int i;
+    memset(s, 0, sizeof *s);
+    for (i = 0; i < 2; i++) {
+        s->side[i].size = v->size[i];
+        s->side[i].count = v->places[i];
+        s->side[i].step = v->stride[i];
+        s->side[i].taps = v->kernel[i];
+        s->side[i].every = 1;
+        s->side[i].offset = -(ptrdiff_t)v->padding[i];
+        s->side[i].delta = (ptrdiff_t)v->dilation[i];
+        s->step[i] = 1;
+    }
+    s->n = v->n;
+    s->groups = v->groups;
+    s->channels = v->images;
+    s->out = v->maps;
+    s->weight_row = v->kernel[1];
+    s->weight_channel = v->kernel[0] * v->kernel[1];
+    s->weight_out = v->images * s->weight_channel;
+    s->plane = v->places[0] * v->places[1];
+    s->row = v->places[1];
+}
+
+/* maps (+)= weight over the images' windows. bias: one number a map; NULL: 0. */
+static void badm_i_images_to_maps(badm_tape *t, const badm_i_windows *v, const float *images, const float *weight, const float *bias,
+                                  int fresh, float *maps)
+{
+    badm_i_scan s;
+    badm_i_scan_windows(v, &s);
+    badm_i_scan_all(t, &s, images, weight, v->maps * s.weight_out, bias, fresh, maps);
+}
+
+/* The side of images that lies r past a multiple of the stride: the taps that reach it, and where from. */
+static void badm_i_scan_phase(const badm_i_windows *v, int i, size_t r, badm_i_taps *side)
+{
+    size_t stride = v->stride[i], first = 0, every = 1;
+    memset(side, 0, sizeof *side);
+    side->size = v->places[i];
+    side->count = r < v->size[i] ? (v->size[i] - r + stride - 1) / stride : 0;
+    side->step = 1;
+    while (first < stride && first * v->dilation[i] % stride != (r + v->padding[i]) % stride) first++;
+    while (every * v->dilation[i] % stride) every++;
+    if (first == stride || first >= v->kernel[i]) return;           /* none does */
+    side->taps = (v->kernel[i] - 1 - first) / every + 1;
+    side->first = first;
+    side->every = every;
+    side->offset = ((ptrdiff_t)(r + v->padding[i]) - (ptrdiff_t)(first * v->dilation[i])) / (ptrdiff_t)stride;
+    side->delta = -(ptrdiff_t)(every * v->dilation[i] / stride);
+}
+
+/* images (+)= the maps spread over the windows. */
+static void badm_i_maps_to_images(badm_tape *t, const badm_i_windows *v, const float *maps, const float *weight, const float *bias,
+                                  int fresh, float *images)
+{
+    size_t r[2], area = v->kernel[0] * v->kernel[1], before = t->scratch_used;
+    for (r[0] = 0; r[0] < v->stride[0]; r[0]++)
+        for (r[1] = 0; r[1] < v->stride[1]; r[1]++) {
+            badm_i_scan s;
+            int i;
+            badm_i_scan_windows(v, &s);
+            for (i = 0; i < 2; i++) {
+                badm_i_scan_phase(v, i, r[i], &s.side[i]);
+                s.step[i] = v->stride[i];
+                s.first[i] = r[i];
+            }
+            if (s.side[0].count == 0 || s.side[1].count == 0) continue;
+            s.channels = v->maps;
+            s.out = v->images;
+            s.weight_channel = s.weight_out;
+            s.weight_out = area;
+            s.plane = v->size[0] * v->size[1];
+            s.row = v->size[1];
+            badm_i_scan_all(t, &s, maps, weight, v->maps * v->images * area, bias, fresh, images);
+            t->scratch_used = before;
+        }
+}
+
+/* dw (+)= the sum over all places of maps times what their windows see, as products of the copies' lines with the maps turned: for
+   each vertical tap, or for all together where lines are not shared, as few are not. db (+)= the
+   sums of the maps. Either may be NULL. */
+#define BADM_I_FEW_LINES 12
+static void badm_i_windows_weight(badm_tape *t, const badm_i_windows *v, const float *images, const float *maps, int fresh, float *dw,
+                                  int db_fresh, float *db)
+{
+    badm_i_scan s;
+    const badm_i_taps *y = &s.side[0], *x = &s.side[1];
+    size_t g, n, i0, c, o, kx, ky, lanes = badm_i_round_up(v->maps, 8), rows, sums, copies, bytes, places = v->places[0] * v->places[1];
+    float *copy, *turned, *sum, *lane;
+    badm_i_scan_windows(v, &s);
+    rows = badm_i_times(s.channels, x->taps);
+    badm_i_scan_plan(&s, rows >= BADM_I_FEW_LINES);
+    sums = badm_i_times(badm_i_times(rows, y->taps) + 3, lanes);
+    copies = badm_i_plus(s.copies, badm_i_times(badm_i_times(s.rows, x->count), 3));        /* some rows more, of zeros */
+    bytes = badm_i_plus(badm_i_plus(sums, copies), badm_i_times(badm_i_times(s.rows, x->count), lanes));
+    bytes = badm_i_plus(bytes, badm_i_times(v->maps, BADM_I_LANES));
+    bytes = badm_i_round_up(badm_i_times(bytes, sizeof(float)), BADM_I_ALIGN);
+    if (t->dry) {
+        badm_scratch_reserve(t, badm_i_plus(bytes, badm_i_gemm_scratch(t->kernels, 1, 1, BADM_I_PACK_TERMS, 0, 0)));
+        return;
+    }
+    copy = (float *)badm_scratch(t, bytes);
+    if (!copy) return;
+    sum = copy + copies;
+    turned = sum + sums;
+    lane = turned + s.rows * x->count * lanes;
+    memset(copy, 0, copies * sizeof(float));
+    for (g = 0; g < s.groups; g++) {
+        memset(lane, 0, v->maps * BADM_I_LANES * sizeof(float));
+        for (n = 0; n < s.n; n++)
+            for (i0 = 0; i0 < y->count; i0 += s.rows) {
+                size_t lines = y->count - i0 < s.rows ? y->count - i0 : s.rows, terms = lines * x->count, m = rows, apart = s.copy;
+                const float *from = maps + (n * s.groups + g) * v->maps * places + i0 * x->count;
+                size_t pieces = y->taps;
+                int begun = n > 0 || i0 > 0;
+                if (!s.shared) { pieces = 1; apart = s.rows * x->count; m = badm_i_round_up(rows * y->taps, 4); }
+                for (o = 0; db && o < v->maps; o++)
+                    badm_i_sum_to_lanes(t->level, terms, from + o * places, lane + o * BADM_I_LANES);
+                if (!dw) continue;
+                badm_i_scan_copy(t->level, &s, images + (n * s.groups + g) * s.channels * y->size * x->size, i0, lines, copy);
+                for (o = 0; o < terms; o += 128)
+                    badm_i_pack_turned(t->level, from + o, places, terms - o < 128 ? terms - o : 128, v->maps, lanes, turned + o * lanes);
+                for (ky = 0; ky < pieces; ky++) {
+                    size_t line = s.shared ? (size_t)(y->offset + (ptrdiff_t)ky * y->delta - s.low) : 0;
+                    float *to = sum + ky * rows * lanes;
+                    badm_i_multiply(t, m, lanes, terms, copy + line * x->count, apart, 1, turned, lanes, 1, begun ? to : NULL, lanes, to,
+                                    lanes);
+                }
+            }
+        for (o = 0; db && o < v->maps; o++) {
+            float value = badm_i_fold_lanes(lane + o * BADM_I_LANES), *to = db + g * v->maps + o;
+            *to = db_fresh ? value : *to + value;
+        }
+        for (o = 0; dw && o < v->maps; o++)
+            for (c = 0; c < s.channels; c++)
+                for (ky = 0; ky < y->taps; ky++)
+                    for (kx = 0; kx < x->taps; kx++) {
+                        size_t row = s.shared ? (ky * s.channels + c) * x->taps + kx : (c * x->taps + kx) * y->taps + ky;
+                        float *to = dw + (g * v->maps + o) * s.weight_out + c * s.weight_channel + ky * s.weight_row + kx;
+                        float value = sum[row * lanes + o];
+                        *to = fresh ? value : *to + value;
+                    }
+    }
+}
+
+/* db (+)= the sum of each channel of dy [n,channels,area]. */
+static void badm_i_channel_sums(badm_tape *t, size_t n, size_t channels, size_t area, const float *dy, int fresh, float *db)
+{
+    size_t c, i;
+    for (c = 0; c < channels; c++) {
+        badm_i_sum s = { 0, 0 };
+        for (i = 0; i < n; i++) badm_i_sum_dot(t->level, &s, dy + (i * channels + c) * area, NULL, area);
+        db[c] = (fresh ? 0.0f : db[c]) + badm_i_sum_value(&s);
+    }
+}
+
+static void badm_i_conv_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_images_to_maps(t, (const badm_i_windows *)y->args, y->in[0]->data, y->in[1]->data, y->inputs > 2 ? y->in[2]->data : NULL, 1,
+                          y->data);
+}
+
+static void badm_i_conv_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_windows *v = (const badm_i_windows *)y->args;
+    int dx_fresh, dw_fresh, db_fresh = 0;
+    float *dx = badm_i_grad_start(t, y->in[0], &dx_fresh), *dw = badm_i_grad_start(t, y->in[1], &dw_fresh);
+    float *db = y->inputs > 2 ? badm_i_grad_start(t, y->in[2], &db_fresh) : NULL;
+    if (dx) badm_i_maps_to_images(t, v, y->grad, y->in[1]->data, NULL, dx_fresh, dx);
+    t->scratch_used = 0;
+    if (dw || db) badm_i_windows_weight(t, v, y->in[0]->data, y->grad, dw_fresh, dw, db_fresh, db);
+}
+
+static void badm_i_conv_transpose_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_maps_to_images(t, (const badm_i_windows *)y->args, y->in[0]->data, y->in[1]->data, y->inputs > 2 ? y->in[2]->data : NULL, 1,
+                          y->data);
+}
+
+static void badm_i_conv_transpose_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_windows *v = (const badm_i_windows *)y->args;
+    int dx_fresh, dw_fresh, db_fresh = 0;
+    float *dx = badm_i_grad_start(t, y->in[0], &dx_fresh), *dw = badm_i_grad_start(t, y->in[1], &dw_fresh);
+    float *db = y->inputs > 2 ? badm_i_grad_start(t, y->in[2], &db_fresh) : NULL;
+    if (dx) badm_i_images_to_maps(t, v, y->grad, y->in[1]->data, NULL, dx_fresh, dx);
+    t->scratch_used = 0;
+    if (dw) badm_i_windows_weight(t, v, y->grad, y->in[0]->data, dw_fresh, dw, 0, NULL);
+    if (db) badm_i_channel_sums(t, v->n, v->groups * v->images, v->size[0] * v->size[1], y->grad, db_fresh, db);
+}
+
+/* Shapes of all convolutions; transposed: x is the maps' side. sides: 2, or 1 of signals, which are images one number high. */
+static badm_tensor *badm_i_conv(badm_tape *t, const badm_op *op, badm_tensor *x, badm_tensor *weight, badm_tensor *bias,
+                                const badm_conv *c, unsigned sides, int transposed)
+{
+    badm_i_windows v;
+    badm_tensor *in[3];
+    badm_dim shape[BADM_MAX_RANK];
+    size_t out;
+    unsigned i, rank = sides + 2;
+    memset(&v, 0, sizeof v);
+    if (x->rank != rank || weight->rank != rank)
+        return badm_fail(t, BADM_ERR_SHAPE, op->name, BADM_I_TEXT("%a with weight %b: %0 dimensions of each are expected"), x, weight,
+                         rank, 0);
+    v.n = x->shape[0];
+    v.groups = c->groups;
+    if (v.groups == 0) return badm_fail(t, BADM_ERR_ARGUMENT, op->name, BADM_I_TEXT("0 groups, at least 1 expected"), x, weight, 0, 0);
+    if (transposed ? x->shape[1] != weight->shape[0] || x->shape[1] % v.groups
+                   : badm_i_times(v.groups, weight->shape[1]) != x->shape[1] || weight->shape[0] % v.groups)
+        return badm_fail(t, BADM_ERR_SHAPE, op->name, BADM_I_TEXT("%a with weight %b in groups of %0: the channels do not fit"), x,
+                         weight, c->groups, 0);
+    v.maps = weight->shape[0] / v.groups;
+    v.images = weight->shape[1];
+    out = transposed ? badm_i_times(v.images, v.groups) : weight->shape[0];
+    if (bias && (bias->rank != 1 || bias->shape[0] != out))
+        return badm_fail(t, BADM_ERR_SHAPE, op->name, BADM_I_TEXT("bias %a with weight %b: %0 numbers are expected"), bias, weight,
+                         (unsigned long)out, 0);
+    v.size[0] = v.places[0] = v.kernel[0] = v.stride[0] = v.dilation[0] = 1;
+    shape[0] = x->shape[0];
+    shape[1] = (badm_dim)out;
+    for (i = 0; i < sides; i++) {
+        unsigned side = i + 2 - sides;
+        size_t window, given = x->shape[2 + i], more = c->output_padding[i], whole;
+        v.kernel[side] = weight->shape[2 + i];
+        v.stride[side] = c->stride[i];
+        v.padding[side] = c->padding[i];
+        v.dilation[side] = c->dilation[i];
+        if (c->stride[i] == 0 || c->dilation[i] == 0)
+            return badm_fail(t, BADM_ERR_ARGUMENT, op->name, BADM_I_TEXT("stride %0 and dilation %1, at least 1 expected"), x, weight,
+                             c->stride[i], c->dilation[i]);
+        if (transposed && more >= c->stride[i] && more >= c->dilation[i])
+            return badm_fail(t, BADM_ERR_ARGUMENT, op->name,
+                             BADM_I_TEXT("output_padding %0 with stride %1: less than the stride or the dilation is expected"), x, weight,
+                             c->output_padding[i], c->stride[i]);
+        window = badm_i_plus(badm_i_times(v.dilation[side], v.kernel[side] - 1), 1);
+        whole = transposed ? badm_i_plus(badm_i_plus(badm_i_times(given - 1, v.stride[side]), window), more)
+                           : badm_i_plus(given, badm_i_times(2, v.padding[side]));
+        if (transposed ? whole <= 2 * v.padding[side] : whole < window)
+            return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a with weight %b: nothing is left between the padding"), x, weight);
+        v.size[side] = transposed ? whole - 2 * v.padding[side] : given;
+        v.places[side] = transposed ? given : (whole - window) / v.stride[side] + 1;
+        out = transposed ? v.size[side] : v.places[side];
+        if (whole == BADM_I_NONE || out > (badm_dim)-1)
+            return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a with weight %b: the result is too large"), x, weight);
+        shape[2 + i] = (badm_dim)out;
+    }
+    if (t->dry) {                       /* nothing runs: scratch is announced */
+        badm_i_images_to_maps(t, &v, NULL, NULL, NULL, 1, NULL);
+        badm_i_maps_to_images(t, &v, NULL, NULL, NULL, 1, NULL);
+        badm_i_windows_weight(t, &v, NULL, NULL, 1, NULL, 1, NULL);
+        t->work += (uint64_t)v.n * v.groups * v.maps * v.images * v.kernel[0] * v.kernel[1] * v.places[0] * v.places[1];
+    }
+    in[0] = x;
+    in[1] = weight;
+    in[2] = bias;
+    return badm_record(t, op, rank, shape, bias ? 3 : 2, in, &v, sizeof v);
+}
+
+BADM_API badm_tensor *badm_conv2d(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_conv c)
+{
+    static const badm_op op = { BADM_I_TEXT("conv2d"), badm_i_conv_forward, badm_i_conv_backward };
+    return badm_i_conv(t, &op, x, weight, bias, &c, 2, 0);
+}
+
+BADM_API badm_tensor *badm_conv1d(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_conv c)
+{
+    static const badm_op op = { BADM_I_TEXT("conv1d"), badm_i_conv_forward, badm_i_conv_backward };
+    return badm_i_conv(t, &op, x, weight, bias, &c, 1, 0);
+}
+
+BADM_API badm_tensor *badm_conv_transpose2d(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_conv c)
+{
+    static const badm_op op = { BADM_I_TEXT("conv_transpose2d"), badm_i_conv_transpose_forward, badm_i_conv_transpose_backward };
+    return badm_i_conv(t, &op, x, weight, bias, &c, 2, 1);
+}
+
+/* ---- pooling: windows of kernel x kernel over [planes,h,w] ---- */
+
+typedef struct badm_i_pooling { size_t planes, h, w, oh, ow, kernel, stride, padding; } badm_i_pooling;
+
+/* Where a window begins and ends within `size`. */
+static size_t badm_i_pool_from(const badm_i_pooling *p, size_t i)
+{
+    return i * p->stride > p->padding ? i * p->stride - p->padding : 0;
+}
+static size_t badm_i_pool_to(const badm_i_pooling *p, size_t i, size_t size)
+{
+    size_t to = i * p->stride + p->kernel - p->padding;
+    return to < size ? to : size;
+}
+
+static badm_tensor *badm_i_pool2d(badm_tape *t, const badm_op *op, badm_tensor *x, badm_dim kernel, badm_dim stride, badm_dim padding)
+{
+    badm_i_pooling p;
+    badm_dim shape[4];
+    if (x->rank != 4) return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a: [n,channels,height,width] is expected"), x, NULL);
+    if (kernel == 0 || stride == 0 || padding > kernel / 2)
+        return badm_fail(t, BADM_ERR_ARGUMENT, op->name,
+                         BADM_I_TEXT("kernel %0, padding %1: a stride and a kernel over 0, padding of at most half the kernel expected"), x,
+                         NULL, kernel, padding);
+    p.planes = (size_t)x->shape[0] * x->shape[1];
+    p.h = x->shape[2];
+    p.w = x->shape[3];
+    p.kernel = kernel;
+    p.stride = stride;
+    p.padding = padding;
+    if (badm_i_plus(p.h, 2 * p.padding) < kernel || badm_i_plus(p.w, 2 * p.padding) < kernel)
+        return badm_fail(t, BADM_ERR_SHAPE, op->name, BADM_I_TEXT("%a: a window of %0 does not fit with padding %1"), x, NULL, kernel,
+                         padding);
+    p.oh = (p.h + 2 * p.padding - kernel) / stride + 1;
+    p.ow = (p.w + 2 * p.padding - kernel) / stride + 1;
+    shape[0] = x->shape[0];
+    shape[1] = x->shape[1];
+    shape[2] = (badm_dim)p.oh;
+    shape[3] = (badm_dim)p.ow;
+    return badm_record(t, op, 4, shape, 1, &x, &p, sizeof p);
+}
+
+/* The place of the first maximum of a window; not a number is the largest of all. */
+static size_t badm_i_pool_first(const badm_i_pooling *p, const float *x, size_t i, size_t j)
+{
+    size_t top = badm_i_pool_from(p, i), left = badm_i_pool_from(p, j), r, c, best = top * p->w + left;
+    size_t bottom = badm_i_pool_to(p, i, p->h), right = badm_i_pool_to(p, j, p->w);
+    for (r = top; r < bottom; r++)
+        for (c = left; c < right; c++)
+            if (x[r * p->w + c] > x[best] || x[r * p->w + c] != x[r * p->w + c]) best = r * p->w + c;
+    return best;
+}
+
+/* The commonest windows, 2 x 2 without overlap or padding, as `rows` rows of n windows over rows of x `width` apart; eight or four
+   at a time, the last of which may overlap those before. Five to seven that fill their rows of x are done as eight where a row
+   follows: what was written too far is written again by that. */
+#ifdef BADM_I_VECTORS
+/* Of two vectors the even and the odd numbers, each half by itself; their order of pairs, turned there and back; and both again. */
+#ifdef __clang__
+#define BADM_I_EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14)
+#define BADM_I_ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15)
+#define BADM_I_SWAP(a) __builtin_shufflevector(a, a, 0, 1, 4, 5, 2, 3, 6, 7)
+#define BADM_I_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define BADM_I_UPPER(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define BADM_I_POOL_ORDERS
+#else
+#define BADM_I_EVEN(a, b) __builtin_shuffle(a, b, even)
+#define BADM_I_ODD(a, b) __builtin_shuffle(a, b, odd)
+#define BADM_I_SWAP(a) __builtin_shuffle(a, swap)
+#define BADM_I_LOWER(a, b) __builtin_shuffle(a, b, lower)
+#define BADM_I_UPPER(a, b) __builtin_shuffle(a, b, upper)
+#define BADM_I_POOL_ORDERS                                                                                          \
+    const mask even = { 0, 2, 8, 10, 4, 6, 12, 14 }, odd = { 1, 3, 9, 11, 5, 7, 13, 15 }, swap = { 0, 1, 4, 5, 2, 3, 6, 7 }; \
+    const mask lower = { 0, 8, 1, 9, 4, 12, 5, 13 }, upper = { 2, 10, 3, 11, 6, 14, 7, 15 };                       \
+    (void)even; (void)odd; (void)swap; (void)lower; (void)upper;
+#endif
+#define BADM_I_POOL_PAST 1              /* eight are read before any is written, and rows are written in their order */
+BADM_I_INLINE void badm_i_pool_largest_eight(const float *p, const float *q, float *out)
+{
+    typedef float eight __attribute__((vector_size(32)));
+    typedef float loose __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef int mask __attribute__((vector_size(32)));
+    BADM_I_POOL_ORDERS
+    eight p0 = *(const loose *)p, p1 = *(const loose *)(p + 8), q0 = *(const loose *)q, q1 = *(const loose *)(q + 8);
+    eight a = BADM_I_EVEN(p0, p1), b = BADM_I_ODD(p0, p1), c = BADM_I_EVEN(q0, q1), d = BADM_I_ODD(q0, q1);
+    mask m = (mask)(b > a) | (mask)(b != b);
+    a = (eight)(((mask)b & m) | ((mask)a & ~m));
+    m = (mask)(d > c) | (mask)(d != d);
+    c = (eight)(((mask)d & m) | ((mask)c & ~m));
+    m = (mask)(c > a) | (mask)(c != c);
+    a = (eight)(((mask)c & m) | ((mask)a & ~m));
+    *(loose *)out = BADM_I_SWAP(a);
+}
+BADM_I_INLINE void badm_i_pool_back_eight(const float *p, const float *q, const float *y, const float *dy, float *dp, float *dq)
+{
+    typedef float eight __attribute__((vector_size(32)));
+    typedef float loose __attribute__((vector_size(32), aligned(4), may_alias));
+    typedef int mask __attribute__((vector_size(32)));
+    BADM_I_POOL_ORDERS
+    eight p0 = *(const loose *)p, p1 = *(const loose *)(p + 8), q0 = *(const loose *)q, q1 = *(const loose *)(q + 8);
+    eight most = *(const loose *)y, g = *(const loose *)dy, da, db, dc, dd;
+    mask a, b, c;
+    most = BADM_I_SWAP(most);
+    g = BADM_I_SWAP(g);
+    a = (mask)(BADM_I_EVEN(p0, p1) == most);
+    b = (mask)(BADM_I_ODD(p0, p1) == most) & ~a;
+    c = (mask)(BADM_I_EVEN(q0, q1) == most) & ~(a | b);
+    da = (eight)((mask)g & a);
+    db = (eight)((mask)g & b);
+    dc = (eight)((mask)g & c);
+    dd = (eight)((mask)g & ~(a | b | c));
+    *(loose *)dp = BADM_I_LOWER(da, db);
+    *(loose *)(dp + 8) = BADM_I_UPPER(da, db);
+    *(loose *)dq = BADM_I_LOWER(dc, dd);
+    *(loose *)(dq + 8) = BADM_I_UPPER(dc, dd);
+}
+#else
+#define BADM_I_POOL_PAST 0
+#define badm_i_pool_largest_eight(p, q, out) badm_i_pool_largest_part(8, p, q, out)
+#define badm_i_pool_back_eight(p, q, y, dy, dp, dq) badm_i_pool_back_part(8, p, q, y, dy, dp, dq)
+#endif
+BADM_I_INLINE void badm_i_pool_largest_part(size_t n, const float *p, const float *q, float *out)
+{
+    size_t j;
+    BADM_I_EACH(j, n) {
+        float a = p[2 * j], b = p[2 * j + 1], c = q[2 * j], d = q[2 * j + 1];
+        a = badm_i_choose((b > a) | (b != b), b, a);
+        c = badm_i_choose((d > c) | (d != d), d, c);
+        out[j] = badm_i_choose((c > a) | (c != c), c, a);
+    }
+}
+BADM_I_INLINE void badm_i_pool_largest_body(size_t rows, size_t n, const float *x, size_t width, float *y)
+{
+    size_t j, at;
+    for (; BADM_I_POOL_PAST && rows > 1 && n >= 5 && n < 8 && width == 2 * n; rows--, x += 2 * width, y += n)
+        badm_i_pool_largest_eight(x, x + width, y);
+    for (; rows > 0; rows--, x += 2 * width, y += n)
+        for (j = 0; j < n; j += n >= 8 ? 8 : n >= 4 ? 4 : 1) {
+            if (n >= 8) { at = j < n - 8 ? j : n - 8; badm_i_pool_largest_eight(x + 2 * at, x + 2 * at + width, y + at); }
+            else if (n >= 4) { at = j < n - 4 ? j : n - 4; badm_i_pool_largest_part(4, x + 2 * at, x + 2 * at + width, y + at); }
+            else badm_i_pool_largest_part(1, x + 2 * j, x + 2 * j + width, y + j);
+        }
+}
+BADM_I_LOOP(badm_i_pool_largest, (rows, n, x, width, y), size_t rows, size_t n, const float *x, size_t width, float *y)
+
+/* dx := dy where a window's first maximum is; a window with a number that is none gives it to the last. */
+BADM_I_INLINE void badm_i_pool_back_part(size_t n, const float *p, const float *q, const float *y, const float *dy, float *dp, float *dq)
+{
+    size_t j;
+    BADM_I_EACH(j, n) {
+        float most = y[j], g = dy[j];
+        int a = p[2 * j] == most, b = (p[2 * j + 1] == most) & !a, c = (q[2 * j] == most) & !(a | b);
+        dp[2 * j] = badm_i_choose(a, g, 0.0f);
+        dp[2 * j + 1] = badm_i_choose(b, g, 0.0f);
+        dq[2 * j] = badm_i_choose(c, g, 0.0f);
+        dq[2 * j + 1] = badm_i_choose(a | b | c, 0.0f, g);
+    }
+}
+BADM_I_INLINE void badm_i_pool_back_body(size_t rows, size_t n, const float *x, size_t width, const float *y, const float *dy, float *dx)
+{
+    size_t j, at;
+    for (; BADM_I_POOL_PAST && rows > 1 && n >= 5 && n < 8 && width == 2 * n; rows--, x += 2 * width, dx += 2 * width, y += n, dy += n)
+        badm_i_pool_back_eight(x, x + width, y, dy, dx, dx + width);
+    for (; rows > 0; rows--, x += 2 * width, dx += 2 * width, y += n, dy += n)
+        for (j = 0; j < n; j += n >= 8 ? 8 : n >= 4 ? 4 : 1) {
+            at = j;
+            if (n >= 8) {
+                if (at > n - 8) at = n - 8;
+                badm_i_pool_back_eight(x + 2 * at, x + 2 * at + width, y + at, dy + at, dx + 2 * at, dx + 2 * at + width);
+            } else if (n >= 4) {
+                if (at > n - 4) at = n - 4;
+                badm_i_pool_back_part(4, x + 2 * at, x + 2 * at + width, y + at, dy + at, dx + 2 * at, dx + 2 * at + width);
+            } else badm_i_pool_back_part(1, x + 2 * at, x + 2 * at + width, y + at, dy + at, dx + 2 * at, dx + 2 * at + width);
+        }
+}
+BADM_I_LOOP(badm_i_pool_back, (rows, n, x, width, y, dy, dx), size_t rows, size_t n, const float *x, size_t width, const float *y,
+            const float *dy, float *dx)
+
+static int badm_i_pool_is_pairs(const badm_i_pooling *p) { return p->kernel == 2 && p->stride == 2 && p->padding == 0; }
+
+static void badm_i_max_pool_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_pooling *p = (const badm_i_pooling *)y->args;
+    const float *x = y->in[0]->data;
+    float *out = y->data;
+    size_t c, i, j;
+    for (c = 0; badm_i_pool_is_pairs(p) && c < p->planes; c++)
+        badm_i_pool_largest(t->level, p->oh, p->ow, x + c * p->h * p->w, p->w, out + c * p->oh * p->ow);
+    if (badm_i_pool_is_pairs(p)) return;
+    for (c = 0; c < p->planes; c++, x += p->h * p->w)
+        for (i = 0; i < p->oh; i++)
+            for (j = 0; j < p->ow; j++) *out++ = x[badm_i_pool_first(p, x, i, j)];
+}
+
+static void badm_i_max_pool_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_pooling *p = (const badm_i_pooling *)y->args;
+    const float *x = y->in[0]->data, *dy = y->grad;
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    size_t c, i, j;
+    if (!dx) return;
+    if (fresh && badm_i_pool_is_pairs(p) && p->h == 2 * p->oh && p->w == 2 * p->ow) {
+        badm_i_pool_back(t->level, p->planes * p->oh, p->ow, x, p->w, y->data, dy, dx);
+        return;
+    }
+    if (fresh) memset(dx, 0, badm_size(y->in[0]) * sizeof(float));
+    for (c = 0; c < p->planes; c++, x += p->h * p->w, dx += p->h * p->w)
+        for (i = 0; i < p->oh; i++)
+            for (j = 0; j < p->ow; j++) dx[badm_i_pool_first(p, x, i, j)] += *dy++;
+}
+
+BADM_API badm_tensor *badm_max_pool2d(badm_tape *t, badm_tensor *x, badm_dim kernel, badm_dim stride, badm_dim padding)
+{
+    static const badm_op op = { BADM_I_TEXT("max_pool2d"), badm_i_max_pool_forward, badm_i_max_pool_backward };
+    return badm_i_pool2d(t, &op, x, kernel, stride, padding);
+}
+
+static void badm_i_avg_pool_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_pooling *p = (const badm_i_pooling *)y->args;
+    const float *x = y->in[0]->data;
+    float *out = y->data, share = 1.0f / ((float)p->kernel * (float)p->kernel);
+    size_t n, i, j, r, c;
+    (void)t;
+    for (n = 0; n < p->planes; n++, x += p->h * p->w)
+        for (i = 0; i < p->oh; i++)
+            for (j = 0; j < p->ow; j++) {
+                size_t bottom = badm_i_pool_to(p, i, p->h), right = badm_i_pool_to(p, j, p->w);
+                float sum = 0;
+                for (r = badm_i_pool_from(p, i); r < bottom; r++)
+                    for (c = badm_i_pool_from(p, j); c < right; c++) sum += x[r * p->w + c];
+                *out++ = sum * share;
+            }
+}
+
+static void badm_i_avg_pool_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_pooling *p = (const badm_i_pooling *)y->args;
+    const float *dy = y->grad;
+    float *dx = badm_grad(t, y->in[0]), share = 1.0f / ((float)p->kernel * (float)p->kernel);
+    size_t n, i, j, r, c;
+    for (n = 0; dx && n < p->planes; n++, dx += p->h * p->w)
+        for (i = 0; i < p->oh; i++)
+            for (j = 0; j < p->ow; j++, dy++) {
+                size_t bottom = badm_i_pool_to(p, i, p->h), right = badm_i_pool_to(p, j, p->w);
+                for (r = badm_i_pool_from(p, i); r < bottom; r++)
+                    for (c = badm_i_pool_from(p, j); c < right; c++) dx[r * p->w + c] += *dy * share;
+            }
+}
+
+BADM_API badm_tensor *badm_avg_pool2d(badm_tape *t, badm_tensor *x, badm_dim kernel, badm_dim stride, badm_dim padding)
+{
+    static const badm_op op = { BADM_I_TEXT("avg_pool2d"), badm_i_avg_pool_forward, badm_i_avg_pool_backward };
+    return badm_i_pool2d(t, &op, x, kernel, stride, padding);
+}
+
+static void badm_i_global_avg_pool_forward(badm_tape *t, badm_tensor *y)
+{
+    size_t i, n = badm_size(y), area = badm_size(y->in[0]) / n;
+    for (i = 0; i < n; i++) y->data[i] = badm_i_dot(t->level, y->in[0]->data + i * area, NULL, area) / (float)area;
+}
+
+static void badm_i_global_avg_pool_backward(badm_tape *t, badm_tensor *y)
+{
+    float *dx = badm_grad(t, y->in[0]);
+    size_t i, j, n = badm_size(y), area = badm_size(y->in[0]) / n;
+    for (i = 0; dx && i < n; i++, dx += area)
+        for (j = 0; j < area; j++) dx[j] += y->grad[i] / (float)area;
+}
+
+BADM_API badm_tensor *badm_global_avg_pool2d(badm_tape *t, badm_tensor *x)
+{
+    static const badm_op op = { BADM_I_TEXT("global_avg_pool2d"), badm_i_global_avg_pool_forward, badm_i_global_avg_pool_backward };
+    if (x->rank != 4) return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a: [n,channels,height,width] is expected"), x, NULL);
+    return badm_record(t, &op, 2, x->shape, 1, &x, NULL, 0);
+}
+
+/* ---- upsampling ---- */
+
+static badm_tensor *badm_i_upsample(badm_tape *t, const badm_op *op, badm_tensor *x, badm_dim factor)
+{
+    badm_dim shape[4];
+    unsigned i;
+    if (x->rank != 4) return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a: [n,channels,height,width] is expected"), x, NULL);
+    if (factor == 0 || factor > (badm_dim)-1 / x->shape[2] || factor > (badm_dim)-1 / x->shape[3])
+        return badm_fail(t, BADM_ERR_ARGUMENT, op->name, BADM_I_TEXT("%a times %0: at least 1 and no more than fits is expected"), x, NULL,
+                         factor, 0);
+    for (i = 0; i < 4; i++) shape[i] = (badm_dim)(i < 2 ? x->shape[i] : x->shape[i] * factor);
+    return badm_record(t, op, 4, shape, 1, &x, &factor, sizeof factor);
+}
+
+static void badm_i_upsample_nearest_forward(badm_tape *t, badm_tensor *y)
+{
+    size_t factor = *(const badm_dim *)y->args, w = y->in[0]->shape[3], rows = badm_size(y->in[0]) / w, r, i, j;
+    const float *x = y->in[0]->data;
+    float *out = y->data;
+    (void)t;
+    for (r = 0; r < rows; r++, x += w, out += factor * factor * w) {
+        for (j = 0; j < w; j++) for (i = 0; i < factor; i++) out[j * factor + i] = x[j];
+        for (i = 1; i < factor; i++) memcpy(out + i * factor * w, out, factor * w * sizeof(float));
+    }
+}
+
+static void badm_i_upsample_nearest_backward(badm_tape *t, badm_tensor *y)
+{
+    size_t factor = *(const badm_dim *)y->args, w = y->in[0]->shape[3], rows = badm_size(y->in[0]) / w, r, i, j, k;
+    const float *dy = y->grad;
+    float *dx = badm_grad(t, y->in[0]);
+    for (r = 0; dx && r < rows; r++, dx += w, dy += factor * factor * w)
+        for (j = 0; j < w; j++) {
+            float sum = 0;
+            for (i = 0; i < factor; i++) for (k = 0; k < factor; k++) sum += dy[(i * w + j) * factor + k];
+            dx[j] += sum;
+        }
+}
+
+BADM_API badm_tensor *badm_upsample_nearest2d(badm_tape *t, badm_tensor *x, badm_dim factor)
+{
+    static const badm_op op = { BADM_I_TEXT("upsample_nearest2d"), badm_i_upsample_nearest_forward, badm_i_upsample_nearest_backward };
+    return badm_i_upsample(t, &op, x, factor);
+}
+
+/* Output i of a side lies at (i + 1/2)/factor - 1/2 of the input, which is kept inside: between numbers `from` and `to`. */
+typedef struct badm_i_between { size_t from, to; float share; } badm_i_between;
+
+static badm_i_between badm_i_between_of(size_t i, size_t factor, size_t size)
+{
+    badm_i_between b;
+    float at = ((float)i + 0.5f) / (float)factor - 0.5f;
+    if (at < 0) at = 0;
+    b.from = (size_t)at;
+    if (b.from > size - 1) b.from = size - 1;
+    b.to = b.from + 1 < size ? b.from + 1 : b.from;
+    b.share = at - (float)b.from;
+    return b;
+}
+
+static void badm_i_upsample_bilinear_walk(const badm_tensor *y, const float *x, float *out, const float *dy, float *dx)
+{
+    size_t factor = *(const badm_dim *)y->args, h = y->in[0]->shape[2], w = y->in[0]->shape[3], planes = badm_size(y->in[0]) / (h * w);
+    size_t c, i, j;
+    for (c = 0; c < planes; c++, x += dx ? 0 : h * w, dx += dx ? h * w : 0)
+        for (i = 0; i < h * factor; i++) {
+            badm_i_between v = badm_i_between_of(i, factor, h);
+            for (j = 0; j < w * factor; j++) {
+                badm_i_between u = badm_i_between_of(j, factor, w);
+                size_t a = v.from * w + u.from, b = v.from * w + u.to, d = v.to * w + u.from, e = v.to * w + u.to;
+                if (dx) {
+                    float g = *dy++;
+                    dx[a] += (1.0f - v.share) * (1.0f - u.share) * g;
+                    dx[b] += (1.0f - v.share) * u.share * g;
+                    dx[d] += v.share * (1.0f - u.share) * g;
+                    dx[e] += v.share * u.share * g;
+                } else
+                    *out++ = (1.0f - v.share) * ((1.0f - u.share) * x[a] + u.share * x[b])
+                        + v.share * ((1.0f - u.share) * x[d] + u.share * x[e]);
+            }
+        }
+}
+
+static void badm_i_upsample_bilinear_forward(badm_tape *t, badm_tensor *y)
+{
+    (void)t;
+    badm_i_upsample_bilinear_walk(y, y->in[0]->data, y->data, NULL, NULL);
+}
+
+static void badm_i_upsample_bilinear_backward(badm_tape *t, badm_tensor *y)
+{
+    float *dx = badm_grad(t, y->in[0]);
+    if (dx) badm_i_upsample_bilinear_walk(y, y->in[0]->data, NULL, y->grad, dx);
+}
+
+BADM_API badm_tensor *badm_upsample_bilinear2d(badm_tape *t, badm_tensor *x, badm_dim factor)
+{
+    static const badm_op op = { BADM_I_TEXT("upsample_bilinear2d"), badm_i_upsample_bilinear_forward, badm_i_upsample_bilinear_backward };
+    return badm_i_upsample(t, &op, x, factor);
+}
+
+/* =====================================================================================================================
+   >>normalisation  Layer, root mean square, group and batch norm; state that layers hand to the trainer.
+
+   Forward keeps two numbers of each set of values that is normalised together: its mean and scale = 1/sqrt(var + eps). With
+   h = (x - mean) scale and g = dy weight, backward is  dx = scale (g - mean of g - h mean of g h),  dweight = sum of dy h,
+   dbias = sum of dy. Layer and RMS norm work on rows, with a weight a column; the others on runs of one channel, each with a single
+   weight; batch norm of [n,c], whose runs would be single numbers, on whole rows with a mean, scale and weight a column.
+   ===================================================================================================================== */
+
+/* The inputs behind x are weight and bias, those there are. A row of layer norm is a set: n numbers. Group and batch norm see x as
+   [images,channels,inner]; a set is `set_channels` neighbouring channels of `set_images` images. */
+typedef struct badm_i_norm {
+    size_t sets, n, images, channels, inner, set_images, set_channels;
+    float *mean, *scale, *next_mean, *next_var;         /* of each set; of each channel, NULL where none are kept */
+    badm_param running_mean, running_var;
+    float eps, momentum;
+    uint8_t centred, given, weighted, shifted;          /* given: mean and variance are no function of x */
+} badm_i_norm;
+
+static badm_tensor *badm_i_norm_weight(const badm_tensor *y)
+{
+    return ((const badm_i_norm *)y->args)->weighted ? y->in[1] : NULL;
+}
+
+static badm_tensor *badm_i_norm_bias(const badm_tensor *y)
+{
+    return ((const badm_i_norm *)y->args)->shifted ? y->in[y->inputs - 1] : NULL;
+}
+
+static badm_tensor *badm_i_norm_record(badm_tape *t, const badm_op *op, badm_tensor *x, badm_tensor *weight, badm_tensor *bias,
+                                       badm_i_norm *d)
+{
+    badm_tensor *in[3];
+    unsigned inputs = 1;
+    in[0] = x;
+    if (weight) in[inputs++] = weight;
+    if (bias) in[inputs++] = bias;
+    d->weighted = weight != NULL;
+    d->shifted = bias != NULL;
+    d->mean = BADM_I_NUMBERS(t, badm_i_times(d->sets, 2));
+    d->scale = d->mean ? d->mean + d->sets : NULL;
+    if (t->dry) t->work += 4u * (uint64_t)badm_size(x);
+    return badm_record(t, op, x->rank, x->shape, inputs, in, d, sizeof *d);
+}
+
+static void badm_i_norm_scales(size_t sets, float eps, float *var)
+{
+    for (; sets > 0; sets--, var++) *var = 1.0f / badm_sqrtf(*var + eps);
+}
+
+/* ---- layer_norm, rms_norm ---- */
+
+/* Sum over a set, of x - m or its square: lanes, emptied into others after each block, so that long sums stay accurate. */
+BADM_I_INLINE float badm_i_norm_total(size_t runs, size_t n, size_t step, const float *x, float m, int squares)
+{
+    float lane[BADM_I_LANES], total[BADM_I_LANES];
+    size_t i, j, from, part, since = 0;
+    for (j = 0; j < BADM_I_LANES; j++) lane[j] = total[j] = 0;
+    for (; runs > 0; runs--, x += step)
+        for (from = 0; from < n; from += part) {
+            part = n - from < BADM_I_BLOCK ? n - from : BADM_I_BLOCK;
+            if (since + part > BADM_I_BLOCK) {
+                for (j = 0; j < BADM_I_LANES; j++) { total[j] += lane[j]; lane[j] = 0; }
+                since = 0;
+            }
+            since += part;
+            for (i = from; i + BADM_I_LANES <= from + part; i += BADM_I_LANES)
+                for (j = 0; j < BADM_I_LANES; j++) lane[j] += squares ? (x[i + j] - m) * (x[i + j] - m) : x[i + j] - m;
+            for (j = 0; i < from + part; i++, j++) lane[j] += squares ? (x[i] - m) * (x[i] - m) : x[i] - m;
+        }
+    for (j = 0; j < BADM_I_LANES; j++) total[j] += lane[j];
+    return badm_i_fold_lanes(total);
+}
+
+/* Mean (0 unless centred) and variance of sets that begin n apart, each of `runs` runs of n numbers, `step` apart. */
+BADM_I_INLINE void badm_i_norm_moments_body(size_t sets, size_t runs, size_t n, size_t step, const float *x, int centred,
+                                            float *mean, float *var)
+{
+    float count = (float)runs * (float)n, m = 0;
+    for (; sets > 0; sets--, x += n, mean++, var++) {
+        if (centred) m = badm_i_norm_total(runs, n, step, x, 0.0f, 0) / count;
+        *mean = m;
+        *var = badm_i_norm_total(runs, n, step, x, m, 1) / count;
+    }
+}
+BADM_I_LOOP(badm_i_norm_moments, (sets, runs, n, step, x, centred, mean, var), size_t sets, size_t runs, size_t n, size_t step,
+            const float *x, int centred, float *mean, float *var)
+
+/* w and b: a number a column, or NULL. */
+BADM_I_INLINE void badm_i_norm_rows_body(size_t rows, size_t n, const float *x, const float *mean, const float *scale,
+                                         const float *w, const float *b, float *y)
+{
+    size_t i;
+    for (; rows > 0; rows--, x += n, y += n, mean++, scale++) {
+        float m = *mean, s = *scale;
+        if (w && b) BADM_I_EACH(i, n) y[i] = (x[i] - m) * s * w[i] + b[i];
+        else if (w) BADM_I_EACH(i, n) y[i] = (x[i] - m) * s * w[i];
+        else if (b) BADM_I_EACH(i, n) y[i] = (x[i] - m) * s + b[i];
+        else BADM_I_EACH(i, n) y[i] = (x[i] - m) * s;
+    }
+}
+BADM_I_LOOP(badm_i_norm_rows, (rows, n, x, mean, scale, w, b, y), size_t rows, size_t n, const float *x, const float *mean,
+            const float *scale, const float *w, const float *b, float *y)
+
+/* dw, db and dx may be NULL; dw and db are added to. */
+BADM_I_INLINE void badm_i_norm_rows_back_body(size_t rows, size_t n, const float *x, const float *mean, const float *scale,
+                                              const float *w,
+                                              const float *dy, int centred, float *dw, float *db, uint32_t kept, float *dx)
+{
+    for (; rows > 0; rows--, x += n, dy += n, mean++, scale++) {
+        float plain[BADM_I_LANES], by_h[BADM_I_LANES], m = *mean, s = *scale, p, q;
+        size_t i, j;
+        if (dw) BADM_I_EACH(i, n) dw[i] += dy[i] * ((x[i] - m) * s);
+        if (db) BADM_I_EACH(i, n) db[i] += dy[i];
+        if (!dx) continue;
+        for (j = 0; j < BADM_I_LANES; j++) plain[j] = by_h[j] = 0;
+        if (w) {
+            for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+                for (j = 0; j < BADM_I_LANES; j++) {
+                    float g = dy[i + j] * w[i + j];
+                    plain[j] += g;
+                    by_h[j] += g * ((x[i + j] - m) * s);
+                }
+        } else {
+            for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+                for (j = 0; j < BADM_I_LANES; j++) {
+                    plain[j] += dy[i + j];
+                    by_h[j] += dy[i + j] * ((x[i + j] - m) * s);
+                }
+        }
+        for (j = 0; i < n; i++, j++) {
+            float g = w ? dy[i] * w[i] : dy[i];
+            plain[j] += g;
+            by_h[j] += g * ((x[i] - m) * s);
+        }
+        p = centred ? badm_i_fold_lanes(plain) / (float)n : 0.0f;
+        q = badm_i_fold_lanes(by_h) / (float)n;
+        if (w) BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + s * (dy[i] * w[i] - (p + (x[i] - m) * s * q));
+        else BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + s * (dy[i] - (p + (x[i] - m) * s * q));
+        dx += n;
+    }
+}
+BADM_I_LOOP(badm_i_norm_rows_back, (rows, n, x, mean, scale, w, dy, centred, dw, db, kept, dx), size_t rows, size_t n,
+            const float *x,
+            const float *mean, const float *scale, const float *w, const float *dy, int centred, float *dw, float *db, uint32_t kept,
+            float *dx)
+
+static void badm_i_layer_norm_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_norm *d = (const badm_i_norm *)y->args;
+    const badm_tensor *w = badm_i_norm_weight(y), *b = badm_i_norm_bias(y);
+    const float *x = y->in[0]->data;
+    size_t n = d->n, row, part = n < BADM_I_BLOCK ? BADM_I_BLOCK / n : 1;           /* rows that stay in the cache */
+    for (row = 0; row < d->sets; row += part) {
+        if (part > d->sets - row) part = d->sets - row;
+        badm_i_norm_moments(t->level, part, 1, n, n, x + row * n, d->centred, d->mean + row, d->scale + row);
+        badm_i_norm_scales(part, d->eps, d->scale + row);
+        badm_i_norm_rows(t->level, part, n, x + row * n, d->mean + row, d->scale + row, w ? w->data : NULL, b ? b->data : NULL,
+                         y->data + row * n);
+    }
+}
+
+static void badm_i_layer_norm_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_norm *d = (const badm_i_norm *)y->args;
+    badm_tensor *w = badm_i_norm_weight(y), *b = badm_i_norm_bias(y);
+    float *dw = w ? badm_grad(t, w) : NULL, *db = b ? badm_grad(t, b) : NULL, *dx;
+    int fresh;
+    dx = badm_i_grad_start(t, y->in[0], &fresh);
+    badm_i_norm_rows_back(t->level, d->sets, d->n, y->in[0]->data, d->mean, d->scale, w ? w->data : NULL, y->grad, d->centred, dw,
+                          db, fresh ? 0 : BADM_I_KEPT, dx);
+}
+
+/* Whether s is x's last s->rank dimensions. */
+static int badm_i_is_tail(const badm_tensor *x, const badm_tensor *s)
+{
+    unsigned i;
+    if (s->rank < 1 || s->rank > x->rank) return 0;
+    for (i = 0; i < s->rank; i++) if (s->shape[i] != x->shape[x->rank - s->rank + i]) return 0;
+    return 1;
+}
+
+static badm_tensor *badm_i_norm_over_tail(badm_tape *t, const badm_op *op, badm_tensor *x, badm_tensor *weight, badm_tensor *bias,
+                                          float eps, int centred)
+{
+    badm_i_norm d;
+    badm_tensor *s = weight ? weight : bias;
+    memset(&d, 0, sizeof d);
+    if (x->rank < 1 || badm_size(x) == 0)
+        return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a: at least one dimension is expected"), x, NULL);
+    if (s && !badm_i_is_tail(x, s))
+        return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a with weight or bias %b: the last dimensions must be those of the weight"),
+                                  x, s);
+    if (weight && bias && (bias->rank != weight->rank || !badm_i_is_tail(x, bias)))
+        return badm_i_shape_error(t, op->name, BADM_I_TEXT("weight %a and bias %b: equal shapes are expected"), weight, bias);
+    d.n = s ? badm_size(s) : badm_i_last(x);
+    d.sets = badm_size(x) / d.n;
+    d.eps = eps;
+    d.centred = (uint8_t)centred;
+    return badm_i_norm_record(t, op, x, weight, bias, &d);
+}
+
+BADM_API badm_tensor *badm_layer_norm(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, float eps)
+{
+    static const badm_op op = { BADM_I_TEXT("layer_norm"), badm_i_layer_norm_forward, badm_i_layer_norm_backward };
+    return badm_i_norm_over_tail(t, &op, x, weight, bias, eps, 1);
+}
+
+BADM_API badm_tensor *badm_rms_norm(badm_tape *t, badm_tensor *x, badm_tensor *weight, float eps)
+{
+    static const badm_op op = { BADM_I_TEXT("rms_norm"), badm_i_layer_norm_forward, badm_i_layer_norm_backward };
+    if (weight && weight->rank != 1)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a with weight %b: one number a column is expected"), x, weight);
+    return badm_i_norm_over_tail(t, &op, x, weight, NULL, eps, 0);
+}
+
+/* ---- group_norm, batch_norm ---- */
+
+/* y = (x - m) a + b on `rows` rows of n, `step` apart. Here and in the next two: columns: m, a, b and the like have a number a
+   column, else one for all. */
+BADM_I_INLINE void badm_i_norm_apply_body(size_t rows, size_t n, size_t step, int columns, const float *x, const float *m,
+                                          const float *a, const float *b, float *y)
+{
+    float m0 = *m, a0 = *a, b0 = *b;
+    size_t i;
+    for (; rows > 0; rows--, x += step, y += step) {
+        if (columns) BADM_I_EACH(i, n) y[i] = (x[i] - m[i]) * a[i] + b[i];
+        else BADM_I_EACH(i, n) y[i] = (x[i] - m0) * a0 + b0;
+    }
+}
+BADM_I_LOOP(badm_i_norm_apply, (rows, n, step, columns, x, m, a, b, y), size_t rows, size_t n, size_t step, int columns,
+            const float *x, const float *m, const float *a, const float *b, float *y)
+
+/* plain += dy, by_x += dy (x - m) */
+BADM_I_INLINE void badm_i_norm_sums_body(size_t rows, size_t n, size_t step, int columns, const float *x, const float *m,
+                                         const float *dy, float *plain, float *by_x)
+{
+    float p[BADM_I_LANES], q[BADM_I_LANES], all_p[BADM_I_LANES], all_q[BADM_I_LANES], m0 = *m;
+    size_t i, j, from, part, since = 0;
+    if (columns) {
+        for (; rows > 0; rows--, x += step, dy += step) {
+            BADM_I_EACH(i, n) plain[i] += dy[i];
+            BADM_I_EACH(i, n) by_x[i] += dy[i] * (x[i] - m[i]);
+        }
+        return;
+    }
+    for (j = 0; j < BADM_I_LANES; j++) p[j] = q[j] = all_p[j] = all_q[j] = 0;
+    for (; rows > 0; rows--, x += step, dy += step)
+        for (from = 0; from < n; from += part) {            /* as badm_i_norm_total */
+            part = n - from < BADM_I_BLOCK ? n - from : BADM_I_BLOCK;
+            if (since + part > BADM_I_BLOCK) {
+                for (j = 0; j < BADM_I_LANES; j++) { all_p[j] += p[j]; all_q[j] += q[j]; p[j] = q[j] = 0; }
+                since = 0;
+            }
+            since += part;
+            for (i = from; i + BADM_I_LANES <= from + part; i += BADM_I_LANES)
+                for (j = 0; j < BADM_I_LANES; j++) {
+                    p[j] += dy[i + j];
+                    q[j] += dy[i + j] * (x[i + j] - m0);
+                }
+            for (j = 0; i < from + part; i++, j++) {
+                p[j] += dy[i];
+                q[j] += dy[i] * (x[i] - m0);
+            }
+        }
+    for (j = 0; j < BADM_I_LANES; j++) { all_p[j] += p[j]; all_q[j] += q[j]; }
+    *plain += badm_i_fold_lanes(all_p);
+    *by_x += badm_i_fold_lanes(all_q);
+}
+BADM_I_LOOP(badm_i_norm_sums, (rows, n, step, columns, x, m, dy, plain, by_x), size_t rows, size_t n, size_t step, int columns,
+            const float *x, const float *m, const float *dy, float *plain, float *by_x)
+
+/* dx (+)= a dy - (p + q (x - m)) */
+BADM_I_INLINE void badm_i_norm_slopes_body(size_t rows, size_t n, size_t step, int columns, const float *x, const float *m,
+                                           const float *dy,
+                                           const float *a, const float *p, const float *q, uint32_t kept, float *dx)
+{
+    float m0 = *m, a0 = *a, p0 = *p, q0 = *q;
+    size_t i;
+    for (; rows > 0; rows--, x += step, dy += step, dx += step) {
+        if (columns) BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + (a[i] * dy[i] - (p[i] + q[i] * (x[i] - m[i])));
+        else BADM_I_EACH(i, n) dx[i] = badm_i_masked(dx[i], kept) + (a0 * dy[i] - (p0 + q0 * (x[i] - m0)));
+    }
+}
+BADM_I_LOOP(badm_i_norm_slopes, (rows, n, step, columns, x, m, dy, a, p, q, kept, dx), size_t rows, size_t n, size_t step,
+            int columns,
+            const float *x, const float *m, const float *dy, const float *a, const float *p, const float *q, uint32_t kept, float *dx)
+
+/* Batch norm of [n,c]. */
+static int badm_i_norm_by_columns(const badm_i_norm *d) { return d->inner == 1 && d->set_images > 1; }
+
+/* Where set s begins, in numbers; its first channel. */
+static size_t badm_i_norm_set(const badm_i_norm *d, size_t s, size_t *channel)
+{
+    size_t across = d->channels / d->set_channels;          /* sets of one image */
+    *channel = s % across * d->set_channels;
+    return (s / across * d->channels + *channel) * d->inner;
+}
+
+/* The running averages' next values, from means and variances over `count` numbers each. */
+static void badm_i_norm_track(const badm_i_norm *d, float count)
+{
+    size_t c;
+    for (c = 0; d->next_mean && d->next_var && c < d->channels; c++) {
+        d->next_mean[c] = (1.0f - d->momentum) * d->next_mean[c] + d->momentum * d->mean[c];
+        d->next_var[c] = (1.0f - d->momentum) * d->next_var[c] + d->momentum * (d->scale[c] * (count / (count - 1.0f)));
+    }
+}
+
+/* Means and scales of columns; y is left as x - mean. space: two numbers a column. */
+static void badm_i_norm_columns(int level, const badm_i_norm *d, const float *x, float *space, float *y)
+{
+    float *zero = space, *one = space + d->channels, each = 1.0f / (float)d->images;
+    size_t c;
+    badm_i_sum_rows(level, d->images, d->channels, x, 1, d->mean);
+    for (c = 0; c < d->channels; c++) { d->mean[c] *= each; d->scale[c] = zero[c] = 0; one[c] = 1.0f; }
+    badm_i_norm_apply(level, d->images, d->channels, d->channels, 1, x, d->mean, one, zero, y);
+    for (c = 0; c < d->channels; c++) one[c] = 0;           /* now the sum of what is left of the mean, not needed */
+    badm_i_norm_sums(level, d->images, d->channels, d->channels, 1, y, zero, y, one, d->scale);
+    for (c = 0; c < d->channels; c++) d->scale[c] *= each;
+}
+
+static void badm_i_norm_channels_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_norm *d = (const badm_i_norm *)y->args;
+    const badm_tensor *wt = badm_i_norm_weight(y), *bt = badm_i_norm_bias(y);
+    const float *x = y->in[0]->data, *w = wt ? wt->data : NULL, *b = bt ? bt->data : NULL;
+    size_t run = d->channels * d->inner, s, c, first;
+    int columns = badm_i_norm_by_columns(d);
+    float *space = columns ? (float *)badm_scratch(t, 2 * d->channels * sizeof(float)) : NULL;
+    if (columns && !space) return;
+    if (d->given) {
+        memcpy(d->mean, badm_param_values(d->running_mean), d->sets * sizeof(float));
+        memcpy(d->scale, badm_param_values(d->running_var), d->sets * sizeof(float));
+    } else if (columns) badm_i_norm_columns(t->level, d, x, space, y->data);
+    else badm_i_norm_moments(t->level, d->sets, d->set_images, d->set_channels * d->inner, run, x, 1, d->mean, d->scale);
+    badm_i_norm_track(d, (float)d->images * (float)d->inner);
+    badm_i_norm_scales(d->sets, d->eps, d->scale);
+    if (columns) {
+        for (c = 0; c < d->channels; c++) {
+            space[c] = w ? d->scale[c] * w[c] : d->scale[c];
+            space[run + c] = b ? b[c] : 0.0f;
+        }
+        badm_i_norm_apply(t->level, d->images, run, run, 1, x, d->mean, space, space + run, y->data);
+        return;
+    }
+    for (s = 0; s < d->sets; s++) {
+        size_t at = badm_i_norm_set(d, s, &first);
+        for (c = 0; c < d->set_channels; c++, at += d->inner) {
+            float scale = w ? d->scale[s] * w[first + c] : d->scale[s], shift = b ? b[first + c] : 0.0f;
+            badm_i_norm_apply(t->level, d->set_images, d->inner, run, 0, x + at, d->mean + s, &scale, &shift, y->data + at);
+        }
+    }
+}
+
+/* Batch norm of [n,c]: dw and db of all columns, then dx. space: five numbers a column. */
+static void badm_i_norm_columns_back(int level, const badm_i_norm *d, const float *x, const float *w, const float *dy, float *space,
+                                     float *dw, float *db, uint32_t kept, float *dx)
+{
+    size_t n = d->channels, c;
+    float *plain = space, *by_x = space + n, *a = space + 2 * n, *p = space + 3 * n, *q = space + 4 * n;
+    float each = d->given ? 0.0f : 1.0f / (float)d->images;
+    memset(space, 0, 2 * n * sizeof(float));
+    badm_i_norm_sums(level, d->images, n, n, 1, x, d->mean, dy, plain, by_x);
+    for (c = 0; c < n; c++) {
+        if (dw) dw[c] += by_x[c] * d->scale[c];
+        if (db) db[c] += plain[c];
+        a[c] = w ? d->scale[c] * w[c] : d->scale[c];
+        p[c] = a[c] * (plain[c] * each);
+        q[c] = a[c] * (by_x[c] * each) * (d->scale[c] * d->scale[c]);
+    }
+    if (dx) badm_i_norm_slopes(level, d->images, n, n, 1, x, d->mean, dy, a, p, q, kept, dx);
+}
+
+static void badm_i_norm_channels_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_norm *d = (const badm_i_norm *)y->args;
+    badm_tensor *wt = badm_i_norm_weight(y), *bt = badm_i_norm_bias(y);
+    const float *x = y->in[0]->data, *w = wt ? wt->data : NULL, *dy = y->grad;
+    float *dw = wt ? badm_grad(t, wt) : NULL, *db = bt ? badm_grad(t, bt) : NULL, *dx;
+    size_t run = d->channels * d->inner, s, c, first;
+    int fresh;
+    uint32_t kept;
+    dx = badm_i_grad_start(t, y->in[0], &fresh);
+    kept = fresh ? 0 : BADM_I_KEPT;
+    if (badm_i_norm_by_columns(d)) {
+        float *space = (float *)badm_scratch(t, 5 * d->channels * sizeof(float));
+        if (space) badm_i_norm_columns_back(t->level, d, x, w, dy, space, dw, db, kept, dx);
+        return;
+    }
+    for (s = 0; s < d->sets; s++) {
+        size_t at = badm_i_norm_set(d, s, &first);
+        float scale = d->scale[s], each = d->given ? 0.0f : 1.0f / ((float)d->set_images * (float)d->set_channels * (float)d->inner), p, q;
+        badm_i_sum all = { 0, 0 }, all_by_x = { 0, 0 };
+        for (c = 0; c < d->set_channels; c++) {
+            float weight = w ? w[first + c] : 1.0f, sum = 0, by_x = 0;
+            size_t o = at + c * d->inner;
+            badm_i_norm_sums(t->level, d->set_images, d->inner, run, 0, x + o, d->mean + s, dy + o, &sum, &by_x);
+            if (dw) dw[first + c] += by_x * scale;
+            if (db) db[first + c] += sum;
+            badm_i_sum_add(&all, weight * sum);
+            badm_i_sum_add(&all_by_x, weight * by_x);
+        }
+        p = scale * (badm_i_sum_value(&all) * each);
+        q = scale * (badm_i_sum_value(&all_by_x) * each) * (scale * scale);
+        for (c = 0; dx && c < d->set_channels; c++, at += d->inner) {
+            float a = w ? scale * w[first + c] : scale;
+            badm_i_norm_slopes(t->level, d->set_images, d->inner, run, 0, x + at, d->mean + s, dy + at, &a, &p, &q, kept, dx + at);
+        }
+    }
+}
+
+/* x as [images,channels,inner]. 0: the tape has the error. */
+static int badm_i_norm_channels(badm_tape *t, const char *operation, const badm_tensor *x, const badm_tensor *weight,
+                                const badm_tensor *bias, float eps, badm_i_norm *d)
+{
+    const badm_tensor *wrong = NULL;
+    unsigned i;
+    memset(d, 0, sizeof *d);
+    if (x->rank < 2 || badm_size(x) == 0) {
+        badm_i_shape_error(t, operation, BADM_I_TEXT("%a: [n,channels,...] is expected"), x, NULL);
+        return 0;
+    }
+    d->images = x->shape[0];
+    d->channels = x->shape[1];
+    d->inner = 1;
+    for (i = 2; i < x->rank; i++) d->inner *= x->shape[i];
+    d->eps = eps;
+    if (bias && (bias->rank != 1 || bias->shape[0] != x->shape[1])) wrong = bias;
+    if (weight && (weight->rank != 1 || weight->shape[0] != x->shape[1])) wrong = weight;
+    if (wrong) badm_i_shape_error(t, operation, BADM_I_TEXT("%a with weight or bias %b: one number a channel is expected"), x, wrong);
+    return wrong == NULL;
+}
+
+BADM_API badm_tensor *badm_group_norm(badm_tape *t, badm_tensor *x, badm_dim groups, badm_tensor *weight, badm_tensor *bias,
+                                      float eps)
+{
+    static const badm_op op = { BADM_I_TEXT("group_norm"), badm_i_norm_channels_forward, badm_i_norm_channels_backward };
+    badm_i_norm d;
+    if (!badm_i_norm_channels(t, op.name, x, weight, bias, eps, &d)) return badm_i_empty();
+    if (groups == 0 || d.channels % groups)
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a: %0 groups do not divide the channels"), x, NULL, groups, 0);
+    d.sets = d.images * groups;
+    d.set_images = 1;
+    d.set_channels = d.channels / groups;
+    return badm_i_norm_record(t, &op, x, weight, bias, &d);
+}
+
+BADM_API badm_tensor *badm_batch_norm(badm_tape *t, badm_tensor *x, badm_tensor *weight, badm_tensor *bias, badm_param running_mean,
+                                      badm_param running_var, float momentum, float eps)
+{
+    static const badm_op op = { BADM_I_TEXT("batch_norm"), badm_i_norm_channels_forward, badm_i_norm_channels_backward };
+    badm_i_norm d;
+    if (!badm_i_norm_channels(t, op.name, x, weight, bias, eps, &d)) return badm_i_empty();
+    if (!running_mean.model != !running_var.model || (running_mean.model
+        && (badm_param_size(running_mean) != d.channels || badm_param_size(running_var) != d.channels)))
+        return badm_fail(t, BADM_ERR_SHAPE, op.name, BADM_I_TEXT("%a with a running mean of %0 and a running variance of %1 numbers: "
+                         "one number a channel is expected"), x, NULL, (unsigned long)badm_param_size(running_mean),
+                         (unsigned long)badm_param_size(running_var));
+    d.given = running_mean.model && !t->training;
+    if (!d.given && d.images * d.inner < 2)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a: more than one value a channel is expected when training"), x, NULL);
+    d.sets = d.channels;
+    d.set_images = d.images;
+    d.set_channels = 1;
+    d.momentum = momentum;
+    d.running_mean = running_mean;
+    d.running_var = running_var;
+    if (!d.given && running_mean.model) {
+        d.next_mean = badm_buffer_next(t, running_mean);
+        d.next_var = badm_buffer_next(t, running_var);
+    }
+    if (badm_i_norm_by_columns(&d)) badm_scratch_reserve(t, badm_i_times(d.channels, 5 * sizeof(float)));
+    return badm_i_norm_record(t, &op, x, weight, bias, &d);
+}
+
+/* ---- layer state ---- */
+
+/* What a tape will make of a buffer. */
+struct badm_i_next { badm_i_next *before; badm_param buffer; float *values; };
+
+BADM_API float *badm_buffer_next(badm_tape *t, badm_param buffer)
+{
+    badm_i_record *r = badm_i_record_of(buffer);
+    badm_i_next *next;
+    size_t n;
+    if (t->error.code) return NULL;
+    if (!r || !r->buffer) {
+        badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_buffer_next"), BADM_I_TEXT("a buffer of a model is expected"), NULL,
+                  NULL, 0, 0);
+        return NULL;
+    }
+    if (!t->training || t->buffers == BADM_I_BUFFERS_NONE || r->mapped
+        || (t->buffers == BADM_I_BUFFERS_TRAINED && buffer.model != t->model)) return NULL;
+    for (next = t->next; next; next = next->before)
+        if (next->buffer.model == buffer.model && next->buffer.index == buffer.index) return next->values;
+    next = (badm_i_next *)badm_i_arena(t, sizeof *next, sizeof(void *) < 8 ? 8 : sizeof(void *), 0);
+    if (!next) return NULL;
+    n = badm_i_shape_size(&r->shape);
+    next->buffer = buffer;
+    next->values = BADM_I_NUMBERS(t, n);
+    if (t->error.code) return NULL;
+    if (next->values) memcpy(next->values, badm_i_record_values(buffer.model, r), n * sizeof(float));
+    next->before = t->next;
+    t->next = next;
+    return next->values;
+}
+
+BADM_API badm_result badm_buffers_commit(badm_tape *t)
+{
+    const badm_i_next *next;
+    if (t->error.code || t->buffers == BADM_I_BUFFERS_TRAINED) return BADM_ERR_STATE;
+    for (next = t->next; next; next = next->before)
+        if (next->values) memcpy(badm_param_data(next->buffer), next->values, badm_param_size(next->buffer) * sizeof(float));
+    return BADM_OK;
+}
+
+/* =====================================================================================================================
+   >>attention  Scaled dot-product attention and positions.
+   ===================================================================================================================== */
+
+/* ---- attention: y = softmax(q k^T/sqrt(d)) v of each head ----
+
+   Rows go in strips, and strips of so many rows that memory stays linear in the length: probabilities are kept for backward
+   where they are few, else they are computed again. A strip of a causal mask leaves out the columns that none of its rows sees;
+   what is computed beyond a row's own end becomes 0. k and v are turned once a head, so that no product packs anything. */
+
+#define BADM_I_STRIP 16u            /* rows of a causal strip; columns of a strip of dk and dv */
+#define BADM_I_STRIPS 64u           /* rows at a time: a multiple of it */
+#define BADM_I_ATTENTION_KEPT 256u  /* columns up to which probabilities are kept */
+
+/* Heads come `together` next to each other in a row. Row steps of q, k, v and y; line: of a row of probabilities. */
+typedef struct badm_i_attention {
+    size_t heads, together, l, m, d, e, q_row, k_row, v_row, y_row, line;
+    float *kept;
+    float scale;
+    uint8_t causal, whole;          /* whole: q, k and v are parts of one tensor */
+} badm_i_attention;
+
+static size_t badm_i_least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Scratch for n lines. */
+static float *badm_i_attention_space(badm_tape *t, const badm_i_attention *a, size_t n)
+{
+    return (float *)badm_scratch(t, badm_i_times(badm_i_times(n, a->line), sizeof(float)));
+}
+
+/* Where head h begins, of rows that are `row` apart. */
+static size_t badm_i_head(const badm_i_attention *a, size_t h, size_t rows, size_t row, size_t width)
+{
+    return h / a->together * rows * row + h % a->together * width;
+}
+
+/* Rows of a strip, and the columns that any row of the strip at `row` sees. */
+static size_t badm_i_strip(const badm_i_attention *a) { return a->causal ? BADM_I_STRIP : BADM_I_STRIPS; }
+static size_t badm_i_seen(const badm_i_attention *a, size_t row)
+{
+    return a->causal ? badm_i_least(a->m, badm_i_round_up(row + BADM_I_STRIP + a->m - a->l, BADM_I_STRIP)) : a->m;
+}
+
+/* Rows of scores become probabilities: the first row sees `seen` columns of n, each following one `more` than the one before. */
+BADM_I_INLINE void badm_i_attend_body(size_t rows, size_t seen, size_t more, size_t n, float scale, size_t line, float *p)
+{
+    for (; rows > 0; rows--, p += line, seen += more) {
+        float lane[BADM_I_LANES] = { 0 }, most;
+        size_t i;
+        badm_i_largest_body(seen, p, &most);
+        BADM_I_EACH(i, n) p[i] = badm_i_exp(scale * (p[i] - most));
+        for (i = seen; i < n; i++) p[i] = 0;
+        badm_i_sum_to_lanes_body(n, p, lane);
+        badm_i_set_scaled_body(n, 1.0f / badm_i_fold_lanes(lane), p, p);
+    }
+}
+BADM_I_LOOP(badm_i_attend, (rows, seen, more, n, scale, line, p), size_t rows, size_t seen, size_t more, size_t n, float scale,
+            size_t line, float *p)
+
+/* d = scale p (d - inner) */
+BADM_I_INLINE void badm_i_attend_back_body(size_t n, float scale, float inner, const float *p, float *d)
+{
+    size_t i;
+    BADM_I_EACH(i, n) d[i] = scale * (p[i] * (d[i] - inner));
+}
+BADM_I_LOOP(badm_i_attend_back, (n, scale, inner, p, d), size_t n, float scale, float inner, const float *p, float *d)
+
+/* Probabilities of `rows` rows from `row` on, q being the first of them, k turned. */
+static void badm_i_attention_strip(badm_tape *t, const badm_i_attention *a, size_t row, size_t rows, const float *q, const float *k,
+                                   float *p)
+{
+    size_t n = badm_i_seen(a, row);
+    badm_i_multiply(t, rows, n, a->d, q, a->q_row, 1, k, a->line, 1, NULL, 0, p, a->line);
+    badm_i_attend(t->level, rows, a->causal ? row + 1 + a->m - a->l : a->m, a->causal, n, a->scale, a->line, p);
+}
+
+static const float *badm_i_attention_part(const badm_i_attention *a, const badm_tensor *y, unsigned i)
+{
+    return a->whole ? y->in[0]->data + i * a->together * a->d : y->in[i]->data;
+}
+
+static void badm_i_attention_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_attention *a = (const badm_i_attention *)y->args;
+    size_t h, i, rows, strip = badm_i_strip(a);
+    float *turned = badm_i_attention_space(t, a, a->d), *space = a->kept;
+    if (!space) space = badm_i_attention_space(t, a, badm_i_least(strip, a->l));
+    for (h = 0; turned && space && h < a->heads; h++) {
+        const float *q = badm_i_attention_part(a, y, 0) + badm_i_head(a, h, a->l, a->q_row, a->d);
+        const float *k = badm_i_attention_part(a, y, 1) + badm_i_head(a, h, a->m, a->k_row, a->d);
+        const float *v = badm_i_attention_part(a, y, 2) + badm_i_head(a, h, a->m, a->v_row, a->e);
+        float *out = y->data + badm_i_head(a, h, a->l, a->y_row, a->e);
+        badm_i_pack_turned(t->level, k, a->k_row, a->d, a->m, a->line, turned);
+        for (i = 0; i < a->l; i += rows) {
+            rows = badm_i_least(strip, a->l - i);
+            badm_i_attention_strip(t, a, i, rows, q + i * a->q_row, turned, space);
+            badm_i_multiply(t, rows, a->e, badm_i_seen(a, i), space, a->line, 1, v, a->v_row, 1, NULL, 0, out + i * a->y_row,
+                            a->y_row);
+            if (a->kept) space += rows * a->line;
+        }
+    }
+}
+
+/* Gradients of one head; NULL where none is wanted. */
+typedef struct badm_i_attention_grads { float *q, *k, *v; int q_fresh, k_fresh, v_fresh; } badm_i_attention_grads;
+
+/* Of rows from..to-1, ds being d loss/d scores: dq, and what these rows add to dk and dv. */
+static void badm_i_attention_rows_back(badm_tape *t, const badm_i_attention *a, size_t from, size_t to, const float *q,
+                                       const float *k, const float *dy, const float *p, const float *ds,
+                                       const badm_i_attention_grads *g)
+{
+    size_t i, j, first, rows, cols, line = a->line, strip = badm_i_strip(a), before = from ? badm_i_seen(a, from - strip) : 0;
+    size_t seen = badm_i_seen(a, to - 1 - (to - 1 - from) % strip);
+    for (i = from; g->q && i < to; i += rows) {
+        float *dq = g->q + i * a->q_row;
+        rows = badm_i_least(strip, to - i);
+        badm_i_multiply(t, rows, a->d, badm_i_seen(a, i), ds + (i - from) * line, line, 1, k, a->k_row, 1,
+                        g->q_fresh ? NULL : dq, a->q_row, dq, a->q_row);
+    }
+    for (j = 0; j < seen; j += cols) {          /* rows before these have added to columns below `before` */
+        cols = a->causal ? badm_i_least(BADM_I_STRIP, a->m - j) : a->m;
+        for (first = from; badm_i_seen(a, first) <= j; first += strip) { }              /* the first strip that sees column j */
+        if (g->k) {
+            float *dk = g->k + j * a->k_row;
+            badm_i_multiply(t, cols, a->d, to - first, ds + (first - from) * line + j, 1, line, q + first * a->q_row, a->q_row, 1,
+                            g->k_fresh && j >= before ? NULL : dk, a->k_row, dk, a->k_row);
+        }
+        if (g->v) {
+            float *dv = g->v + j * a->v_row;
+            badm_i_multiply(t, cols, a->e, to - first, p + (first - from) * line + j, 1, line, dy + first * a->y_row, a->y_row, 1,
+                            g->v_fresh && j >= before ? NULL : dv, a->v_row, dv, a->v_row);
+        }
+    }
+}
+
+static void badm_i_attention_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_attention *a = (const badm_i_attention *)y->args;
+    badm_i_attention_grads whole = { NULL, NULL, NULL, 0, 0, 0 };
+    size_t h, i, r, from, to, rows, strip = badm_i_strip(a), most = badm_i_least(BADM_I_STRIPS, a->l);
+    float *k_turned = NULL, *v_turned, *space = NULL, *ds;
+    if (a->whole) {
+        whole.q = badm_i_grad_start(t, y->in[0], &whole.q_fresh);
+        if (!whole.q) return;
+        whole.k = whole.q + a->together * a->d;
+        whole.v = whole.k + a->together * a->d;
+        whole.k_fresh = whole.v_fresh = whole.q_fresh;
+    } else if (y->in[0] == y->in[1] || y->in[0] == y->in[2] || y->in[1] == y->in[2]) {
+        whole.q = badm_grad(t, y->in[0]);
+        whole.k = badm_grad(t, y->in[1]);
+        whole.v = badm_grad(t, y->in[2]);
+    } else {
+        whole.q = badm_i_grad_start(t, y->in[0], &whole.q_fresh);
+        whole.k = badm_i_grad_start(t, y->in[1], &whole.k_fresh);
+        whole.v = badm_i_grad_start(t, y->in[2], &whole.v_fresh);
+    }
+    v_turned = badm_i_attention_space(t, a, a->e);
+    ds = badm_i_attention_space(t, a, most);
+    if (!a->kept) {
+        k_turned = badm_i_attention_space(t, a, a->d);
+        space = badm_i_attention_space(t, a, most);
+    }
+    if (t->error.code) return;
+    for (h = 0; h < a->heads; h++) {
+        size_t q_at = badm_i_head(a, h, a->l, a->q_row, a->d), k_at = badm_i_head(a, h, a->m, a->k_row, a->d);
+        size_t v_at = badm_i_head(a, h, a->m, a->v_row, a->e), y_at = badm_i_head(a, h, a->l, a->y_row, a->e);
+        const float *q = badm_i_attention_part(a, y, 0) + q_at, *k = badm_i_attention_part(a, y, 1) + k_at;
+        const float *v = badm_i_attention_part(a, y, 2) + v_at, *dy = y->grad + y_at, *out = y->data + y_at;
+        badm_i_attention_grads g = whole;
+        if (g.q) g.q += q_at;
+        if (g.k) g.k += k_at;
+        if (g.v) g.v += v_at;
+        badm_i_pack_turned(t->level, v, a->v_row, a->e, a->m, a->line, v_turned);
+        if (k_turned) badm_i_pack_turned(t->level, k, a->k_row, a->d, a->m, a->line, k_turned);
+        for (from = 0; from < a->l; from = to) {
+            float *p = a->kept ? a->kept + (h * a->l + from) * a->line : space;
+            to = badm_i_least(from + BADM_I_STRIPS, a->l);
+            for (i = from; i < to; i += rows) {
+                size_t n = badm_i_seen(a, i);
+                rows = badm_i_least(strip, to - i);
+                if (k_turned) badm_i_attention_strip(t, a, i, rows, q + i * a->q_row, k_turned, p + (i - from) * a->line);
+                badm_i_multiply(t, rows, n, a->e, dy + i * a->y_row, a->y_row, 1, v_turned, a->line, 1, NULL, 0,
+                                ds + (i - from) * a->line, a->line);
+                for (r = i; r < i + rows; r++)
+                    badm_i_attend_back(t->level, n, a->scale, badm_i_dot(t->level, dy + r * a->y_row, out + r * a->y_row, a->e),
+                                       p + (r - from) * a->line, ds + (r - from) * a->line);
+            }
+            badm_i_attention_rows_back(t, a, from, to, q, k, dy, p, ds, &g);
+        }
+    }
+}
+
+/* Records attention of `heads` heads: sizes and steps are filled in, the rest is found here. */
+static badm_tensor *badm_i_attention_record(badm_tape *t, const badm_op *op, badm_i_attention *a, unsigned rank,
+                                            const badm_dim *shape, unsigned inputs, badm_tensor *const *in)
+{
+    size_t rows = badm_i_least(BADM_I_STRIPS, a->l), widest = a->d > a->e ? a->d : a->e, scratch, block;
+    unsigned i, wanted = 0;
+    a->scale = 1.0f / badm_sqrtf((float)a->d);
+    a->line = badm_i_round_up(a->m, BADM_I_STRIP);
+    if (a->line % 256 == 0) a->line += BADM_I_STRIP;            /* lines a power of two apart compete for places of the cache */
+    for (i = 0; i < inputs; i++) wanted |= in[i]->wants_grad;
+    if (t->recording && wanted && a->m <= BADM_I_ATTENTION_KEPT)
+        a->kept = BADM_I_NUMBERS(t, badm_i_times(badm_i_times(a->heads, a->l), a->line));
+    if (t->dry) {
+        /* k and v turned, probabilities and their gradients, and what a product takes */
+        scratch = badm_i_times(2 * sizeof(float), badm_i_times(badm_i_plus(widest, rows), a->line));
+        block = badm_i_gemm_scratch(t->kernels, 0, a->m > rows ? a->m : rows, a->m > widest ? a->m : widest, 1, 0);
+        badm_scratch_reserve(t, badm_i_plus(badm_i_plus(scratch, block), 8 * BADM_I_ALIGN));
+        t->work += (uint64_t)a->heads * a->l * a->m * (a->d + a->e + 8) / (a->causal ? 2 : 1);
+    }
+    return badm_record(t, op, rank, shape, inputs, in, a, sizeof *a);
+}
+
+BADM_API badm_tensor *badm_attention(badm_tape *t, badm_tensor *q, badm_tensor *k, badm_tensor *v, int causal)
+{
+    static const badm_op op = { BADM_I_TEXT("attention"), badm_i_attention_forward, badm_i_attention_backward };
+    badm_i_attention a;
+    badm_tensor *in[3];
+    badm_dim shape[BADM_MAX_RANK];
+    unsigned i, r = q->rank;
+    if (r < 2 || k->rank != r || v->rank != r)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("q %a, k %b: q, k and v of equal rank, two at least, are expected"), q,
+                                  k);
+    memset(&a, 0, sizeof a);
+    a.heads = a.together = 1;
+    for (i = 0; i + 2 < r; i++) {
+        if (q->shape[i] != k->shape[i])
+            return badm_i_shape_error(t, op.name, BADM_I_TEXT("q %a, k %b: leading dimensions differ"), q, k);
+        if (q->shape[i] != v->shape[i])
+            return badm_i_shape_error(t, op.name, BADM_I_TEXT("q %a, v %b: leading dimensions differ"), q, v);
+        shape[i] = q->shape[i];
+        a.heads *= shape[i];
+    }
+    a.l = q->shape[r - 2];
+    a.m = k->shape[r - 2];
+    a.d = a.q_row = a.k_row = q->shape[r - 1];
+    a.e = a.v_row = a.y_row = v->shape[r - 1];
+    if (k->shape[r - 1] != a.d)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("q %a, k %b: last dimensions differ"), q, k);
+    if (v->shape[r - 2] != a.m)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("k %a, v %b: one row of v for every row of k is expected"), k, v);
+    if (causal && a.m < a.l)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("q %a, k %b: a causal mask wants at least as many rows of k"), q, k);
+    a.causal = (uint8_t)(causal != 0);
+    shape[r - 2] = q->shape[r - 2];
+    shape[r - 1] = v->shape[r - 1];
+    in[0] = q;
+    in[1] = k;
+    in[2] = v;
+    return badm_i_attention_record(t, &op, &a, r, shape, 3, in);
+}
+
+BADM_API badm_tensor *badm_self_attention(badm_tape *t, badm_tensor *x, badm_dim heads, int causal)
+{
+    static const badm_op op = { BADM_I_TEXT("self_attention"), badm_i_attention_forward, badm_i_attention_backward };
+    badm_i_attention a;
+    badm_dim shape[3], each = x->rank == 3 ? (badm_dim)(x->shape[2] / 3) : 0;
+    if (heads == 0 || each == 0 || x->shape[2] % 3 || each % heads)
+        return badm_fail(t, BADM_ERR_SHAPE, op.name,
+                         BADM_I_TEXT("%a with %0 heads: [n,length,3*heads*d], q, k and v of all heads, is expected"), x,
+                         NULL, heads, 0);
+    memset(&a, 0, sizeof a);
+    a.together = heads;
+    a.heads = badm_i_times(x->shape[0], heads);
+    a.l = a.m = x->shape[1];
+    a.d = a.e = each / heads;
+    a.q_row = a.k_row = a.v_row = x->shape[2];
+    a.y_row = each;
+    a.causal = (uint8_t)(causal != 0);
+    a.whole = 1;
+    shape[0] = x->shape[0];
+    shape[1] = x->shape[1];
+    shape[2] = each;
+    return badm_i_attention_record(t, &op, &a, 3, shape, 1, &x);
+}
+
+/* ---- positions ---- */
+
+/* base^(-2i/width) for pair i */
+static float badm_i_frequency(float base, size_t i, size_t width)
+{
+    return badm_expf(-(2.0f * (float)i / (float)width) * badm_logf(base));
+}
+
+BADM_API badm_tensor *badm_sinusoidal(badm_tape *t, badm_dim length, badm_dim width)
+{
+    badm_dim shape[2];
+    badm_tensor *y;
+    size_t i, j;
+    shape[0] = length;
+    shape[1] = width;
+    y = badm_i_leaf(t, 2, shape, NULL, 0);
+    for (j = 0; y->data && j < width; j++) {
+        float frequency = badm_i_frequency(10000.0f, j / 2, width);
+        for (i = 0; i < length; i++) y->data[i * width + j] = badm_i_cos_less((float)i * frequency, j % 2 ? 0 : 1);
+    }
+    return y;
+}
+
+/* (to0,to1) = what is kept of it + the pair (x0,x1) turned; turn: cosines of n pairs, then sines */
+BADM_I_INLINE void badm_i_turn_body(size_t n, const float *turn, float sign, uint32_t kept, const float *x, float *to)
+{
+    size_t i;
+    BADM_I_EACH(i, n) {
+        float c = turn[i], s = sign * turn[n + i], x0 = x[i], x1 = x[n + i];
+        to[i] = badm_i_masked(to[i], kept) + (x0 * c - x1 * s);
+        to[n + i] = badm_i_masked(to[n + i], kept) + (x1 * c + x0 * s);
+    }
+}
+BADM_I_LOOP(badm_i_turn, (n, turn, sign, kept, x, to), size_t n, const float *turn, float sign, uint32_t kept, const float *x,
+            float *to)
+
+typedef struct badm_i_rotary { float base; badm_dim first; float *turns; } badm_i_rotary;
+
+static void badm_i_rotary_forward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_rotary *r = (const badm_i_rotary *)y->args;
+    size_t d = badm_i_last(y), l = y->shape[y->rank - 2], n = badm_size(y) / d, i, j;
+    for (j = 0; j < d / 2; j++) {
+        float frequency = badm_i_frequency(r->base, j, d);
+        for (i = 0; i < l; i++) {
+            float angle = ((float)r->first + (float)i) * frequency;
+            r->turns[i * d + j] = badm_i_cos_less(angle, 0);
+            r->turns[i * d + d / 2 + j] = badm_i_cos_less(angle, 1);
+        }
+    }
+    for (i = 0; i < n; i++) badm_i_turn(t->level, d / 2, r->turns + i % l * d, 1.0f, 0, y->in[0]->data + i * d, y->data + i * d);
+}
+
+static void badm_i_rotary_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_i_rotary *r = (const badm_i_rotary *)y->args;
+    size_t d = badm_i_last(y), l = y->shape[y->rank - 2], n = badm_size(y) / d, i;
+    int fresh;
+    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    if (!dx) return;
+    for (i = 0; i < n; i++)
+        badm_i_turn(t->level, d / 2, r->turns + i % l * d, -1.0f, fresh ? 0 : BADM_I_KEPT, y->grad + i * d, dx + i * d);
+}
+
+BADM_API badm_tensor *badm_rotary(badm_tape *t, badm_tensor *x, float base, badm_dim first)
+{
+    static const badm_op op = { BADM_I_TEXT("rotary"), badm_i_rotary_forward, badm_i_rotary_backward };
+    badm_i_rotary r;
+    if (x->rank < 2 || x->shape[x->rank - 1] % 2)
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a: rows of an even number of columns are expected"), x, NULL);
+    if (!(base > 0) || !badm_i_is_finite(base))
+        return badm_fail(t, BADM_ERR_ARGUMENT, op.name, BADM_I_TEXT("%a: a base above 0 is expected"), x, NULL, 0, 0);
+    memset(&r, 0, sizeof r);
+    r.base = base;
+    r.first = first;
+    r.turns = BADM_I_NUMBERS(t, badm_i_times(x->shape[x->rank - 2], badm_i_last(x)));
+    return badm_i_unary(t, &op, x, &r, sizeof r);
+}
+
+/* =====================================================================================================================
+   >>sparse     Compressed rows.
+
+   Making is done by counting: entries are dealt out by column, then by row, so that each row's columns ascend and equal places come
+   in the order given. A product's row is one worker's, its sum in the order of the entries.
+   ===================================================================================================================== */
+
+BADM_I_SELDOM
+
+/* Counts, which stand one place further on, become beginnings. */
+static void badm_i_csr_begin(uint32_t *start, uint32_t rows)
+{
+    uint32_t i;
+    for (i = 0; i < rows; i++) start[i + 1] += start[i];
+}
+
+/* Entries have been dealt out by start[row]++: back to the beginnings. */
+static void badm_i_csr_rewind(uint32_t *start, uint32_t rows)
+{
+    uint32_t i;
+    for (i = rows; i > 0; i--) start[i] = start[i - 1];
+    start[0] = 0;
+}
+
+/* Memory for `matrices` of them and `words` numbers of 4 bytes behind them. NULL: *e says why. */
+static badm_csr *badm_i_csr_alloc(badm_memory *mem, const char *operation, uint32_t rows, uint32_t cols, size_t n, size_t matrices,
+                                  size_t words, badm_error *e)
+{
+    size_t bytes = badm_i_plus(matrices * sizeof(badm_csr), badm_i_times(words, sizeof(uint32_t)));
+    badm_csr *a = NULL;
+    if (rows == 0 || cols == 0)
+        badm_i_error(e, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("%0 rows and %1 columns: at least one of each is expected"), NULL,
+                     rows, cols);
+    else if (rows > (badm_dim)-1 || cols > (badm_dim)-1 || (uint64_t)n > 0xFFFFFFFFu || bytes == BADM_I_NONE)
+        badm_i_error(e, BADM_ERR_MEMORY, operation, BADM_I_TEXT("%0 rows and %1 entries are more than this machine can count"),
+                     NULL, rows, (unsigned long)n);
+    else if ((a = (badm_csr *)badm_i_alloc(mem, bytes)) == NULL)
+        badm_i_error(e, BADM_ERR_MEMORY, operation, BADM_I_TEXT("%0 bytes for %1 entries are not to be had"), NULL,
+                     (unsigned long)bytes, (unsigned long)n);
+    if (!a) return NULL;
+    memset(a, 0, matrices * sizeof *a);
+    a->rows = rows;
+    a->cols = cols;
+    a->memory = mem;
+    return a;
+}
+
+/* Equal neighbours within rows become one, their values added up; value may be NULL. */
+static void badm_i_csr_merge(uint32_t rows, uint32_t *start, uint32_t *column, float *value)
+{
+    uint32_t i, k, end, out = 0;
+    for (i = 0, k = 0; i < rows; i++) {
+        uint32_t first = out;
+        for (end = start[i + 1]; k < end; k++) {
+            if (out > first && column[out - 1] == column[k]) {
+                if (value) value[out - 1] += value[k];
+                continue;
+            }
+            column[out] = column[k];
+            if (value) value[out] = value[k];
+            out++;
+        }
+        start[i + 1] = out;
+    }
+}
+
+BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
+                                  const uint32_t *column, const float *value, badm_error *err)
+{
+    const char *operation = BADM_I_TEXT("badm_csr_new");
+    badm_error here, *e = err ? err : &here;
+    badm_csr *a;
+    uint32_t *start, *turned_start, *columns, *turned_columns, *origin, i, k;
+    float *values, *turned_values;
+    size_t at;
+    *out = NULL;
+    badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
+    a = badm_i_csr_alloc(mem, operation, rows, cols, n, 2,
+                         badm_i_plus(badm_i_plus(rows, cols), badm_i_plus(badm_i_times(n, 5), 2)), e);
+    if (!a) return e->code;
+    start = (uint32_t *)(void *)(a + 2);
+    turned_start = start + rows + 1;
+    columns = turned_start + cols + 1;
+    turned_columns = columns + n;
+    origin = turned_columns + n;
+    values = (float *)(void *)(origin + n);
+    turned_values = values + n;
+    memset(start, 0, ((size_t)rows + 1) * sizeof *start);
+    memset(turned_start, 0, ((size_t)cols + 1) * sizeof *start);
+    for (at = 0; at < n; at++) {
+        int outside = row[at] >= rows;
+        if (outside || column[at] >= cols) {
+            badm_csr_free(a);
+            return badm_i_error(e, BADM_ERR_LABEL, operation, outside ? BADM_I_TEXT("row %0 of a matrix of %1 rows")
+                : BADM_I_TEXT("column %0 of a matrix of %1 columns"), NULL, outside ? row[at] : column[at], outside ? rows : cols);
+        }
+        start[row[at] + 1]++;
+        turned_start[column[at] + 1]++;
+    }
+    badm_i_csr_begin(start, rows);
+    badm_i_csr_begin(turned_start, cols);
+    for (at = 0; at < n; at++) turned_columns[turned_start[column[at]]++] = (uint32_t)at;       /* entries by column */
+    for (at = 0; at < n; at++) {
+        uint32_t entry = turned_columns[at], to = start[row[entry]]++;
+        columns[to] = column[entry];
+        values[to] = value ? value[entry] : 1.0f;
+    }
+    badm_i_csr_rewind(start, rows);
+    badm_i_csr_merge(rows, start, columns, values);
+    for (k = 0; k < start[rows]; k++)
+        if (!badm_i_is_finite(values[k])) {
+            badm_i_error(e, BADM_ERR_NONFINITE, operation, BADM_I_TEXT("a value in column %0 is infinite or not a number"), NULL,
+                         columns[k], 0);
+            badm_csr_free(a);
+            return e->code;
+        }
+    memset(turned_start, 0, ((size_t)cols + 1) * sizeof *start);
+    for (k = 0; k < start[rows]; k++) turned_start[columns[k] + 1]++;
+    badm_i_csr_begin(turned_start, cols);
+    for (i = 0, k = 0; i < rows; i++)
+        for (; k < start[i + 1]; k++) {
+            uint32_t to = turned_start[columns[k]]++;
+            turned_columns[to] = i;
+            turned_values[to] = values[k];
+            origin[to] = k;
+        }
+    badm_i_csr_rewind(turned_start, cols);
+    a->start = start;
+    a->column = columns;
+    a->value = values;
+    a->turned = a + 1;
+    a[1].rows = cols;
+    a[1].cols = rows;
+    a[1].start = turned_start;
+    a[1].column = turned_columns;
+    a[1].value = turned_values;
+    a[1].turned = a;
+    a[1].origin = origin;
+    *out = a;
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t nodes, size_t edges, const uint32_t *from,
+                                    const uint32_t *to, badm_error *err)
+{
+    const char *operation = BADM_I_TEXT("badm_csr_graph");
+    badm_error here, *e = err ? err : &here;
+    badm_csr *a;
+    uint32_t *start, *place, *columns, *unsorted, i, k;
+    float *values;
+    size_t at, n = badm_i_plus(badm_i_times(edges, 2), nodes);
+    *out = NULL;
+    badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
+    a = badm_i_csr_alloc(mem, operation, nodes, nodes, n, 1,
+                         badm_i_plus(badm_i_plus(nodes, nodes), badm_i_plus(badm_i_times(n, 2), 1)), e);
+    if (!a) return e->code;
+    start = (uint32_t *)(void *)(a + 1);
+    place = start + nodes + 1;
+    columns = place + nodes;
+    unsorted = columns + n;                     /* where the values will be */
+    values = (float *)(void *)unsorted;
+    memset(start, 0, ((size_t)nodes + 1) * sizeof *start);
+    for (i = 0; i < nodes; i++) start[i + 1]++;
+    for (at = 0; at < edges; at++) {
+        if (from[at] >= nodes || to[at] >= nodes) {
+            badm_csr_free(a);
+            return badm_i_error(e, BADM_ERR_LABEL, operation, BADM_I_TEXT("node %0 of a graph of %1 nodes"), NULL,
+                                from[at] >= nodes ? from[at] : to[at], nodes);
+        }
+        if (from[at] == to[at]) continue;
+        start[from[at] + 1]++;
+        start[to[at] + 1]++;
+    }
+    badm_i_csr_begin(start, nodes);
+    memcpy(place, start, nodes * sizeof *place);
+    for (i = 0; i < nodes; i++) unsorted[place[i]++] = i;
+    for (at = 0; at < edges; at++) {
+        if (from[at] == to[at]) continue;
+        unsorted[place[from[at]]++] = to[at];
+        unsorted[place[to[at]]++] = from[at];
+    }
+    memcpy(place, start, nodes * sizeof *place);
+    for (i = 0, k = 0; i < nodes; i++)          /* every node to its neighbours' rows, in ascending order */
+        for (; k < start[i + 1]; k++) columns[place[unsorted[k]]++] = i;
+    badm_i_csr_merge(nodes, start, columns, NULL);
+    for (i = 0, k = 0; i < nodes; i++)
+        for (; k < start[i + 1]; k++) {
+            uint32_t other = columns[k];
+            values[k] = 1.0f / badm_sqrtf((float)(start[i + 1] - start[i]) * (float)(start[other + 1] - start[other]));
+        }
+    a->start = start;
+    a->column = columns;
+    a->value = values;
+    a->turned = a;
+    *out = a;
+    return BADM_OK;
+}
+
+BADM_API void badm_csr_free(badm_csr *a) { if (a) badm_i_free(a->memory, a); }
+
+/* Whether every entry has a place: a matrix of the caller's own is looked at in dry runs. */
+static int badm_i_csr_fits(const badm_csr *a)
+{
+    uint32_t i, k;
+    if (a->start[0] != 0) return 0;
+    for (i = 0; i < a->rows; i++) if (a->start[i] > a->start[i + 1]) return 0;
+    for (k = 0; k < a->start[a->rows]; k++) if (a->column[k] >= a->cols) return 0;
+    return 1;
+}
+
+BADM_I_OFTEN
+
+/* ---- products ---- */
+
+/* `width` columns of one row of the product, those before `skip` left out. */
+BADM_I_INLINE void badm_i_sparse_columns(size_t width, uint32_t first, uint32_t end, const uint32_t *column, const float *value,
+                                         size_t n, const float *x, size_t skip, int add, float *y)
+{
+    float sum[BADM_I_LANES];
+    size_t j;
+    uint32_t k;
+    for (j = 0; j < width; j++) sum[j] = 0;
+    for (k = first; k < end; k++) {
+        const float *from = x + column[k] * n;
+        float v = value ? value[k] : 1.0f;
+        for (j = 0; j < width; j++) sum[j] += v * from[j];
+    }
+    if (add) for (j = skip; j < width; j++) y[j] += sum[j];
+    else for (j = skip; j < width; j++) y[j] = sum[j];
+}
+
+/* Rows first..end-1 of y [rows,n]. What is left of a row is its last 16, 8 or 4 columns: some a second time, with the same sums. */
+BADM_I_INLINE void badm_i_sparse_rows_body(uint32_t first, uint32_t end, const uint32_t *start, const uint32_t *column,
+                                           const float *value, size_t n, const float *x, int add, float *y)
+{
+    uint32_t i;
+    size_t j;
+    for (i = first; i < end; i++) {
+        uint32_t from = start[i], to = start[i + 1];
+        float *row = y + i * n;
+        for (j = 0; j + 16 <= n; j += 16) badm_i_sparse_columns(16, from, to, column, value, n, x + j, 0, add, row + j);
+        if (j == n) continue;
+        if (j > 0) badm_i_sparse_columns(16, from, to, column, value, n, x + n - 16, 16 - (n - j), add, row + n - 16);
+        else if (n >= 8) {
+            badm_i_sparse_columns(8, from, to, column, value, n, x, 0, add, row);
+            if (n > 8) badm_i_sparse_columns(8, from, to, column, value, n, x + n - 8, 16 - n, add, row + n - 8);
+        } else if (n >= 4) {
+            badm_i_sparse_columns(4, from, to, column, value, n, x, 0, add, row);
+            if (n > 4) badm_i_sparse_columns(4, from, to, column, value, n, x + n - 4, 8 - n, add, row + n - 4);
+        } else for (; j < n; j++) badm_i_sparse_columns(1, from, to, column, value, n, x + j, 0, add, row + j);
+    }
+}
+BADM_I_LOOP(badm_i_sparse_rows, (first, end, start, column, value, n, x, add, y), uint32_t first, uint32_t end,
+            const uint32_t *start, const uint32_t *column, const float *value, size_t n, const float *x, int add, float *y)
+
+typedef struct badm_i_sparse_product {
+    const badm_csr *a;
+    const float *x;
+    float *y;
+    size_t n;
+    uint32_t parts;
+    int add;
+} badm_i_sparse_product;
+
+/* Where part `part` of equal work begins: the first row before which there is as much. */
+static uint32_t badm_i_sparse_cut(const badm_csr *a, uint32_t part, uint32_t parts)
+{
+    uint64_t work = ((uint64_t)a->start[a->rows] + a->rows) * part / parts;
+    uint32_t low = 0, high = a->rows;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if ((uint64_t)a->start[middle] + middle < work) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static void badm_i_sparse_part(const badm_tape *t, void *arg, uint32_t part)
+{
+    const badm_i_sparse_product *p = (const badm_i_sparse_product *)arg;
+    badm_i_sparse_rows(t->level, badm_i_sparse_cut(p->a, part, p->parts), badm_i_sparse_cut(p->a, part + 1, p->parts), p->a->start,
+                       p->a->column, p->a->value, p->n, p->x, p->add, p->y);
+}
+
+/* y (+)= a x */
+static void badm_i_sparse_multiply(badm_tape *t, const badm_csr *a, const float *x, size_t n, int add, float *y)
+{
+    badm_i_sparse_product p;
+    p.a = a;
+    p.x = x;
+    p.y = y;
+    p.n = n;
+    p.add = add;
+    p.parts = badm_i_parts(t, ((uint64_t)a->start[a->rows] + a->rows) * n, 60000);
+    badm_i_spread(t, p.parts, badm_i_sparse_part, &p);
+}
+
+static void badm_i_sparse_matmul_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_sparse_multiply(t, *(const badm_csr *const *)y->args, y->in[0]->data, badm_i_last(y), 0, y->data);
+}
+
+static void badm_i_sparse_matmul_backward(badm_tape *t, badm_tensor *y)
+{
+    const badm_csr *a = *(const badm_csr *const *)y->args;
+    int fresh;
+    float *dx = a->turned ? badm_i_grad_start(t, y->in[0], &fresh) : NULL;
+    if (dx) badm_i_sparse_multiply(t, a->turned, y->grad, badm_i_last(y), !fresh, dx);
+}
+
+static badm_tensor *badm_i_sparse_fail(badm_tape *t, const char *message, const badm_csr *a, const badm_tensor *x, badm_result code)
+{
+    badm_tensor shape;
+    memset(&shape, 0, sizeof shape);
+    shape.rank = 2;
+    shape.shape[0] = (badm_dim)a->rows;
+    shape.shape[1] = (badm_dim)a->cols;
+    return badm_fail(t, code, BADM_I_TEXT("sparse_matmul"), message, &shape, x, a->cols, x && x->rank ? x->shape[0] : 0);
+}
+
+BADM_API badm_tensor *badm_sparse_matmul(badm_tape *t, const badm_csr *a, badm_tensor *x)
+{
+    static const badm_op op = { BADM_I_TEXT("sparse_matmul"), badm_i_sparse_matmul_forward, badm_i_sparse_matmul_backward };
+    const badm_csr *turned = a->turned;
+    badm_dim shape[2];
+    if (x->rank != 2) return badm_i_sparse_fail(t, BADM_I_TEXT("%a x %b: a matrix is expected"), a, x, BADM_ERR_SHAPE);
+    if (x->shape[0] != a->cols)
+        return badm_i_sparse_fail(t, BADM_I_TEXT("%a x %b: inner dimensions differ (%0, %1)"), a, x, BADM_ERR_SHAPE);
+    if (turned && (turned->rows != a->cols || turned->cols != a->rows))
+        return badm_i_sparse_fail(t, BADM_I_TEXT("%a: its transpose `turned` is of another shape"), a, x, BADM_ERR_SHAPE);
+    if (t->dry) {
+        if (!badm_i_csr_fits(a) || (turned && turned != a && !badm_i_csr_fits(turned)))
+            return badm_i_sparse_fail(t, BADM_I_TEXT("%a: a row's beginning or a column is out of range"), a, x, BADM_ERR_LABEL);
+        t->work += (uint64_t)a->start[a->rows] * badm_i_last(x);
+    }
+    shape[0] = (badm_dim)a->rows;
+    shape[1] = x->shape[1];
+    return badm_record(t, &op, 2, shape, 1, &x, &a, sizeof a);
+}
+
+/* ---- dropout of entries ---- */
+
+/* The place in `a` of entry k of its transpose, which stands in row `row` there; start[rows] where there is none. */
+static uint32_t badm_i_csr_place(const badm_csr *a, uint32_t row, uint32_t k)
+{
+    const badm_csr *turned = a->turned;
+    uint32_t i = turned->column[k], low, high;
+    if (turned->origin) return turned->origin[k];
+    low = a->start[i];
+    high = a->start[i + 1];
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (a->column[middle] < row) low = middle + 1;
+        else high = middle;
+    }
+    return low < a->start[i + 1] && a->column[low] == row ? low : a->start[a->rows];
+}
+
+static int badm_i_csr_is_turned(const badm_csr *a)
+{
+    uint32_t j, k, n = a->start[a->rows];
+    if (a->turned->start[a->turned->rows] != n) return 0;
+    for (j = 0, k = 0; j < a->turned->rows; j++)
+        for (; k < a->turned->start[j + 1]; k++) if (badm_i_csr_place(a, j, k) >= n) return 0;
+    return 1;
+}
+
+/* Fills the copy's values: of the matrix by the random numbers of its entries, of the transpose from there. */
+static void badm_i_csr_drop(badm_tape *t, const badm_csr *a, const badm_i_dropout *d, float *value, float *turned_value)
+{
+    const badm_csr *turned = a->turned;
+    uint32_t j, k, n = a->start[a->rows];
+    if (!a->value) for (k = 0; k < n; k++) value[k] = 1.0f;
+    badm_i_dropout_apply(t, d, a->value ? a->value : value, value, n, 0);
+    if (!turned_value) return;
+    if (turned->origin) for (k = 0; k < n; k++) turned_value[k] = value[turned->origin[k]];
+    else for (j = 0, k = 0; j < turned->rows; j++)
+        for (; k < turned->start[j + 1]; k++) turned_value[k] = value[badm_i_csr_place(a, j, k)];
+}
+
+BADM_API const badm_csr *badm_csr_dropout(badm_tape *t, const badm_csr *a, float p)
+{
+    badm_csr *copy;
+    badm_i_dropout d;
+    float *value, *turned_value = NULL;
+    size_t n = a->start[a->rows];
+    if (!(p >= 0) || !(p < 1)) {
+        badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("csr_dropout"), BADM_I_TEXT("a probability in 0..1, 1 excluded, is expected"),
+                  NULL, NULL, 0, 0);
+        return a;
+    }
+    if (!t->training || p == 0 || n == 0 || t->error.code) return a;
+    if (t->dry && a->turned && (!badm_i_csr_fits(a) || !badm_i_csr_fits(a->turned) || !badm_i_csr_is_turned(a))) {
+        badm_fail(t, BADM_ERR_ARGUMENT, BADM_I_TEXT("csr_dropout"), BADM_I_TEXT("`turned` is not the transpose"), NULL, NULL, 0, 0);
+        return a;
+    }
+    copy = (badm_csr *)badm_i_arena(t, 2 * sizeof *copy, sizeof(void *), 0);
+    value = BADM_I_NUMBERS(t, n);
+    if (a->turned) turned_value = BADM_I_NUMBERS(t, n);
+    d.p = p;
+    d.operation = t->operations++;
+    if (t->dry || t->error.code) return a;
+    badm_i_csr_drop(t, a, &d, value, turned_value);
+    copy[0] = *a;
+    copy[0].value = value;
+    copy[0].memory = NULL;
+    if (a->turned) {
+        copy[1] = *a->turned;
+        copy[1].value = turned_value;
+        copy[1].turned = copy;
+        copy[1].memory = NULL;
+        copy[0].turned = copy + 1;
+    }
+    return copy;
+}
+
+/* =====================================================================================================================
+   >>recurrent  Cells of one time step.
+   ===================================================================================================================== */
+
+/* ---- gru_gates: r = s(a0 + b0), z = s(a1 + b1), new = tanh(a2 + r b2), y = new + z (h - new) ---- */
+
+/* Rows of three parts; `gate` keeps r, z and new. */
+BADM_I_INLINE void badm_i_gru_values_body(size_t rows, size_t n, const float *a, const float *b, const float *h, float *gate,
+                                          float *y)
+{
+    size_t i;
+    for (; rows > 0; rows--, a += 3 * n, b += 3 * n, gate += 3 * n, h += n, y += n) {
+        BADM_I_EACH(i, 2 * n) gate[i] = badm_i_sigmoid(a[i] + b[i]);
+        BADM_I_EACH(i, n) gate[2 * n + i] = badm_i_tanh(a[2 * n + i] + gate[i] * b[2 * n + i]);
+        BADM_I_EACH(i, n) y[i] = gate[2 * n + i] + gate[n + i] * (h[i] - gate[2 * n + i]);
+    }
+}
+BADM_I_LOOP(badm_i_gru_values, (rows, n, a, b, h, gate, y), size_t rows, size_t n, const float *a, const float *b, const float *h,
+            float *gate, float *y)
+
+/* sums: what reaches the three sums, and behind them b2, of one row. da, db, dh may be NULL; *_kept: what stands there is kept. */
+BADM_I_INLINE void badm_i_gru_slopes_body(size_t rows, size_t n, const float *b, const float *h, const float *gate, const float *dy,
+                                          float *sums, float *da, uint32_t da_kept, float *db, uint32_t db_kept, float *dh,
+                                          uint32_t dh_kept)
+{
+    size_t row, i;
+    for (row = 0; row < rows; row++, b += 3 * n, gate += 3 * n, h += n, dy += n) {
+        BADM_I_EACH(i, n) {
+            float r = gate[i], z = gate[n + i], v = gate[2 * n + i], dv = dy[i] * (1.0f - z) * (1.0f - v * v);
+            sums[i] = dv * b[2 * n + i] * (r * (1.0f - r));
+            sums[n + i] = dy[i] * (h[i] - v) * (z * (1.0f - z));
+            sums[2 * n + i] = dv;
+            sums[3 * n + i] = dv * r;
+        }
+        if (da) BADM_I_EACH(i, 3 * n) da[row * 3 * n + i] = badm_i_masked(da[row * 3 * n + i], da_kept) + sums[i];
+        if (db) BADM_I_EACH(i, 2 * n) db[row * 3 * n + i] = badm_i_masked(db[row * 3 * n + i], db_kept) + sums[i];
+        if (db) BADM_I_EACH(i, n)
+            db[row * 3 * n + 2 * n + i] = badm_i_masked(db[row * 3 * n + 2 * n + i], db_kept) + sums[3 * n + i];
+        if (dh) BADM_I_EACH(i, n) dh[row * n + i] = badm_i_masked(dh[row * n + i], dh_kept) + dy[i] * gate[n + i];
+    }
+}
+BADM_I_LOOP(badm_i_gru_slopes, (rows, n, b, h, gate, dy, sums, da, da_kept, db, db_kept, dh, dh_kept), size_t rows, size_t n,
+            const float *b, const float *h, const float *gate, const float *dy, float *sums, float *da, uint32_t da_kept, float *db,
+            uint32_t db_kept, float *dh, uint32_t dh_kept)
+
+static void badm_i_gru_gates_forward(badm_tape *t, badm_tensor *y)
+{
+    size_t n = badm_i_last(y);
+    badm_i_gru_values(t->level, badm_size(y) / n, n, y->in[0]->data, y->in[1]->data, y->in[2]->data, *(float **)y->args, y->data);
+}
+
+static void badm_i_gru_gates_backward(badm_tape *t, badm_tensor *y)
+{
+    size_t n = badm_i_last(y);
+    int fresh[3], i;
+    float *to[3], *sums = (float *)badm_scratch(t, 4 * n * sizeof(float));
+    if (!sums) return;
+    for (i = 0; i < 3; i++) to[i] = badm_i_grad_start(t, y->in[i], &fresh[i]);
+    if (t->error.code) return;
+    badm_i_gru_slopes(t->level, badm_size(y) / n, n, y->in[1]->data, y->in[2]->data, *(float **)y->args, y->grad, sums,
+                      to[0], fresh[0] ? 0 : BADM_I_KEPT, to[1], fresh[1] ? 0 : BADM_I_KEPT, to[2], fresh[2] ? 0 : BADM_I_KEPT);
+}
+
+BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm_tensor *from_hidden, badm_tensor *hidden)
+{
+    static const badm_op op = { BADM_I_TEXT("gru_gates"), badm_i_gru_gates_forward, badm_i_gru_gates_backward };
+    badm_tensor *in[3];
+    float *gates;
+    badm_shape a = badm_i_shape_of(from_input), b = badm_i_shape_of(from_hidden);
+    if (!badm_i_same_shape(&a, &b))
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a and %b: projections of equal shapes are expected"), from_input, from_hidden);
+    if (hidden->rank != 2 || a.rank != 2 || a.dim[0] != hidden->shape[0] || (uint64_t)hidden->shape[1] * 3 != a.dim[1])
+        return badm_i_shape_error(t, op.name, BADM_I_TEXT("projections %a with state %b: [n,3*hidden] and [n,hidden] are expected"),
+                                  from_input, hidden);
+    in[0] = from_input;
+    in[1] = from_hidden;
+    in[2] = hidden;
+    gates = BADM_I_NUMBERS(t, badm_size(from_input));
+    badm_scratch_reserve(t, badm_i_times(hidden->shape[1], 4 * sizeof(float)));
+    if (t->dry) t->work += 20u * (uint64_t)badm_size(from_input);
+    return badm_record(t, &op, 2, hidden->shape, 3, in, &gates, sizeof gates);
 }
 
 /* =====================================================================================================================
@@ -4495,16 +7609,190 @@ BADM_API badm_tensor *badm_linear_forward(badm_tape *t, badm_linear layer, badm_
 BADM_API badm_embedding badm_embedding_new(badm_model *m, const char *name, badm_dim n, badm_dim dim)
 {
     badm_embedding layer;
+    badm_i_record *r;
     badm_dim shape[2];
     shape[0] = n;
     shape[1] = dim;
     layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, badm_init_normal(0, 1), 0);
+    r = badm_i_record_of(layer.weight);
+    if (r) r->table = 1;
     return layer;
 }
 
 BADM_API badm_tensor *badm_embedding_forward(badm_tape *t, badm_embedding layer, const badm_ints *index)
 {
     return badm_gather_rows(t, badm_param_use(t, layer.weight), index);
+}
+
+/* weight [first,second,kernel...]; its fan_in is `second` kernels for transposed ones too, as torch has it. */
+static badm_conv_layer badm_i_conv_layer(badm_model *m, const char *name, badm_dim first, badm_dim second, badm_dim out,
+                                         badm_dim kernel, unsigned rank, const badm_conv *conv)
+{
+    badm_conv_layer layer;
+    badm_dim shape[4];
+    float fan = (float)second * (float)kernel * (rank > 3 ? (float)kernel : 1.0f), bound = fan > 0 ? 1.0f / badm_sqrtf(fan) : 0.0f;
+    shape[0] = first;
+    shape[1] = second;
+    shape[2] = shape[3] = kernel;
+    layer.conv = *conv;
+    layer.weight = badm_i_param_add(m, name, ".weight", rank, shape, badm_init_uniform(-bound, bound), 0);
+    layer.bias.model = NULL;
+    layer.bias.index = (badm_dim)-1;
+    if (conv->bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, &out, badm_init_uniform(-bound, bound), 0);
+    return layer;
+}
+
+/* A share of the channels; 0, which sticks as an error in the model, where groups do not divide them. */
+static badm_dim badm_i_share(badm_dim in, badm_dim out, badm_dim groups, badm_dim of)
+{
+    return (badm_dim)(groups == 0 || in % groups || out % groups ? 0 : of / groups);
+}
+
+BADM_API badm_conv_layer badm_conv2d_new(badm_model *m, const char *name, badm_dim in, badm_dim out, badm_dim kernel, badm_conv conv)
+{
+    return badm_i_conv_layer(m, name, out, badm_i_share(in, out, conv.groups, in), out, kernel, 4, &conv);
+}
+BADM_API badm_conv_layer badm_conv1d_new(badm_model *m, const char *name, badm_dim in, badm_dim out, badm_dim kernel, badm_conv conv)
+{
+    return badm_i_conv_layer(m, name, out, badm_i_share(in, out, conv.groups, in), out, kernel, 3, &conv);
+}
+BADM_API badm_conv_layer badm_conv_transpose2d_new(badm_model *m, const char *name, badm_dim in, badm_dim out, badm_dim kernel,
+                                                   badm_conv conv)
+{
+    return badm_i_conv_layer(m, name, in, badm_i_share(in, out, conv.groups, out), out, kernel, 4, &conv);
+}
+
+static badm_tensor *badm_i_conv_bias(badm_tape *t, const badm_conv_layer *layer)
+{
+    return layer->bias.model ? badm_param_use(t, layer->bias) : NULL;
+}
+
+BADM_API badm_tensor *badm_conv2d_forward(badm_tape *t, badm_conv_layer layer, badm_tensor *x)
+{
+    return badm_conv2d(t, x, badm_param_use(t, layer.weight), badm_i_conv_bias(t, &layer), layer.conv);
+}
+BADM_API badm_tensor *badm_conv1d_forward(badm_tape *t, badm_conv_layer layer, badm_tensor *x)
+{
+    return badm_conv1d(t, x, badm_param_use(t, layer.weight), badm_i_conv_bias(t, &layer), layer.conv);
+}
+BADM_API badm_tensor *badm_conv_transpose2d_forward(badm_tape *t, badm_conv_layer layer, badm_tensor *x)
+{
+    return badm_conv_transpose2d(t, x, badm_param_use(t, layer.weight), badm_i_conv_bias(t, &layer), layer.conv);
+}
+
+/* weight 1 and, unless it is left out, bias 0. */
+static badm_norm badm_i_norm_new(badm_model *m, const char *name, badm_dim width, int with_bias)
+{
+    badm_norm layer;
+    memset(&layer, 0, sizeof layer);
+    layer.weight = badm_i_param_add(m, name, ".weight", 1, &width, badm_init_constant(1.0f), 0);
+    if (with_bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, &width, badm_init_constant(0.0f), 0);
+    layer.groups = 1;
+    layer.eps = 1e-5f;
+    return layer;
+}
+
+BADM_API badm_norm badm_layer_norm_new(badm_model *m, const char *name, badm_dim width)
+{
+    return badm_i_norm_new(m, name, width, 1);
+}
+BADM_API badm_norm badm_rms_norm_new(badm_model *m, const char *name, badm_dim width) { return badm_i_norm_new(m, name, width, 0); }
+
+BADM_API badm_tensor *badm_layer_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x)
+{
+    return badm_layer_norm(t, x, badm_param_use(t, layer.weight), badm_param_use(t, layer.bias), layer.eps);
+}
+
+BADM_API badm_tensor *badm_rms_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x)
+{
+    return badm_rms_norm(t, x, badm_param_use(t, layer.weight), layer.eps);
+}
+
+BADM_API badm_norm badm_group_norm_new(badm_model *m, const char *name, badm_dim groups, badm_dim channels)
+{
+    badm_norm layer = badm_i_norm_new(m, name, channels, 1);
+    layer.groups = groups;
+    if (groups == 0 || channels % groups)
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_group_norm_new"),
+                          BADM_I_TEXT("\"%n\": %0 groups do not divide %1 channels"), name, groups, channels);
+    return layer;
+}
+
+BADM_API badm_norm badm_batch_norm_new(badm_model *m, const char *name, badm_dim channels)
+{
+    badm_norm layer = badm_i_norm_new(m, name, channels, 1);
+    layer.running_mean = badm_i_param_add(m, name, ".running_mean", 1, &channels, badm_init_constant(0.0f), 1);
+    layer.running_var = badm_i_param_add(m, name, ".running_var", 1, &channels, badm_init_constant(1.0f), 1);
+    layer.batches = badm_i_param_add(m, name, ".num_batches_tracked", 0, NULL, badm_init_constant(0.0f), 2);
+    layer.momentum = 0.1f;
+    return layer;
+}
+
+BADM_API badm_tensor *badm_group_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x)
+{
+    return badm_group_norm(t, x, layer.groups, badm_param_use(t, layer.weight), badm_param_use(t, layer.bias), layer.eps);
+}
+
+BADM_API badm_tensor *badm_batch_norm_forward(badm_tape *t, badm_norm layer, badm_tensor *x)
+{
+    badm_tensor *y = badm_batch_norm(t, x, badm_param_use(t, layer.weight), badm_param_use(t, layer.bias), layer.running_mean,
+                                     layer.running_var, layer.momentum, layer.eps);
+    float *batches = badm_buffer_next(t, layer.batches);
+    if (batches) *batches += 1.0f;
+    return y;
+}
+
+BADM_API badm_multihead badm_multihead_new(badm_model *m, const char *name, badm_dim width, badm_dim heads)
+{
+    badm_multihead layer;
+    badm_dim shape[2];
+    float bound = width ? 1.0f / badm_sqrtf((float)width) : 0.0f;
+    if (heads == 0 || width == 0 || width % heads || width > (badm_dim)-1 / 3)
+        badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_multihead_new"),
+                          BADM_I_TEXT("\"%n\": %1 heads of equal width are expected in a width of %0"), name, width, heads);
+    layer.heads = heads;
+    shape[0] = (badm_dim)(3 * width);
+    shape[1] = width;
+    layer.in_weight = badm_i_param_add(m, name, ".in_proj_weight", 2, shape, badm_init_xavier_uniform(1.0f), 0);
+    layer.in_bias = badm_i_param_add(m, name, ".in_proj_bias", 1, shape, badm_init_constant(0.0f), 0);
+    shape[0] = width;
+    layer.out.weight = badm_i_param_add(m, name, ".out_proj.weight", 2, shape, badm_init_uniform(-bound, bound), 0);
+    layer.out.bias = badm_i_param_add(m, name, ".out_proj.bias", 1, shape, badm_init_constant(0.0f), 0);
+    return layer;
+}
+
+BADM_API badm_tensor *badm_multihead_forward(badm_tape *t, badm_multihead layer, badm_tensor *x, int causal)
+{
+    badm_tensor *qkv = badm_affine(t, x, badm_param_use(t, layer.in_weight), badm_param_use(t, layer.in_bias));
+    return badm_linear_forward(t, layer.out, badm_self_attention(t, qkv, layer.heads, causal));
+}
+
+/* Weights and biases as torch.nn.GRUCell's: uniform within 1/sqrt(hidden). */
+BADM_API badm_gru badm_gru_new(badm_model *m, const char *name, badm_dim in, badm_dim hidden)
+{
+    badm_gru layer;
+    badm_dim shape[2];
+    float bound = hidden ? 1.0f / badm_sqrtf((float)hidden) : 0.0f;
+    badm_init init = badm_init_uniform(-bound, bound);
+    if (hidden > (badm_dim)-1 / 3)
+        badm_i_model_fail(m, BADM_ERR_MEMORY, BADM_I_TEXT("badm_gru_new"),
+                          BADM_I_TEXT("\"%n\": a state of %0 is more than this machine can "
+                          "address"), name, hidden, 0);
+    shape[0] = (badm_dim)(3 * hidden);
+    shape[1] = in;
+    layer.weight_ih = badm_i_param_add(m, name, ".weight_ih", 2, shape, init, 0);
+    shape[1] = hidden;
+    layer.weight_hh = badm_i_param_add(m, name, ".weight_hh", 2, shape, init, 0);
+    layer.bias_ih = badm_i_param_add(m, name, ".bias_ih", 1, shape, init, 0);
+    layer.bias_hh = badm_i_param_add(m, name, ".bias_hh", 1, shape, init, 0);
+    return layer;
+}
+
+BADM_API badm_tensor *badm_gru_forward(badm_tape *t, badm_gru layer, badm_tensor *x, badm_tensor *hidden)
+{
+    badm_tensor *a = badm_affine(t, x, badm_param_use(t, layer.weight_ih), badm_param_use(t, layer.bias_ih));
+    return badm_gru_gates(t, a, badm_affine(t, hidden, badm_param_use(t, layer.weight_hh), badm_param_use(t, layer.bias_hh)),
+                          hidden);
 }
 
 /* =====================================================================================================================
@@ -4519,8 +7807,8 @@ static badm_tensor *badm_i_rows(badm_tape *t, badm_dim width, const badm_batch *
     shape[0] = (badm_dim)b->count;
     shape[1] = width;
     *out = NULL;
-    x = badm_i_tensor(t, NULL, 2, shape, 0, 0);
-    if (!x || !badm_i_takes_numbers(t, x)) return badm_i_empty();
+    x = badm_i_tensor(t, NULL, 2, shape, 0, 0, 1);
+    if (!x) return badm_i_empty();
     if (b->index) *out = x->data;
     return x;
 }
@@ -4538,13 +7826,10 @@ BADM_API badm_tensor *badm_rows(badm_tape *t, const float *table, badm_dim width
 {
     float *out;
     badm_tensor *x = badm_i_rows(t, width, b, &out);
-    size_t i;
-    for (i = 0; out && i < b->count; i++, out += width) {
-        const float *row = table + (size_t)b->index[i] * width;
-        size_t j;
-        if (width < 8) for (j = 0; j < width; j++) out[j] = row[j];
-        else memcpy(out, row, width * sizeof(float));
-    }
+    const uint32_t *index = b->index;
+    size_t i, j, n = out ? b->count : 0;
+    if (width >= 8) for (i = 0; i < n; i++) memcpy(out + i * width, table + (size_t)index[i] * width, width * sizeof(float));
+    else for (j = 0; j < width; j++) for (i = 0; i < n; i++) out[i * width + j] = table[(size_t)index[i] * width + j];
     badm_i_note_inputs(t, x);
     return x;
 }
@@ -4641,10 +7926,13 @@ BADM_API const badm_ints *badm_ints_input(badm_tape *t, unsigned rank, const bad
    ascending order, so that cannot deadlock. The model is only read while slots run, and only written range by range afterwards.
    ===================================================================================================================== */
 
+#define BADM_I_MUON 10              /* the method's id */
+#define BADM_I_REST 0.05f           /* of a step, for what is not orthogonalised beside what is: best of 0.02 to 0.5 on a small GPT */
 #define BADM_I_RANGE 16384          /* elements of a job over parameters, at most; a multiple of BADM_I_RUN */
 
-/* A piece of one parameter. */
-typedef struct badm_i_range { const badm_i_record *param; size_t start, n; uint8_t follows; } badm_i_range;
+/* A piece of one parameter. Ranges that lie behind one another, and that a step treats alike, are a span: the first of them has
+   its elements, with the zeros that fill places, and its number of ranges. */
+typedef struct badm_i_range { const badm_i_record *param; size_t start, n, span; uint32_t ranges; } badm_i_range;
 
 /* Consecutive ranges with equal metric and step scale, for one job. */
 typedef struct badm_i_group { uint32_t first, count; } badm_i_group;
@@ -4675,6 +7963,9 @@ typedef struct badm_i_slot {
 typedef struct badm_i_worker {
     badm_tape tape;
     float *gradient, *local;        /* NULL where the form needs none */
+    badm_tensor *kept;              /* parameters as tensors: at the weights kept_local, with gradients at kept_gradient */
+    const float *kept_local;
+    float *kept_gradient;
     uint32_t *index;                /* a piece's samples, evaluating */
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
     badm_error error;               /* of the lowest slot that failed here */
@@ -4692,6 +7983,10 @@ typedef struct badm_i_pool {
     badm_i_job run;
     uint32_t jobs, next, done, turn;
     uint8_t anywhere;               /* jobs need no order */
+    badm_tape *tape;                /* an operation's parts as jobs */
+    badm_i_part part;
+    void *arg;
+    uint32_t takers;                /* workers 0..takers-1 take jobs of this run */
 #ifndef BADM_I_SERIAL
     badm_i_mutex mutex;
     badm_i_condition start, progress;
@@ -4729,7 +8024,9 @@ struct badm_trainer {
     const badm_method *method;
     size_t n;                       /* floats of a gradient vector */
     uint32_t layout, slots, workers, piece;
+    uint32_t helpers;               /* threads besides the workers, without tapes: they share loops and updates of the only slot's */
     int level, has_moments;         /* level: of the loops */
+    int directions;                 /* updates want a worker's arena */
     uint32_t misses;                /* of the caller's waiting for its workers */
     size_t tape_bytes, bytes, range_count, vector_count;
     uint32_t group_count, settings, trained;                /* trained: parameters */
@@ -4742,6 +8039,7 @@ struct badm_trainer {
     float **vector;                 /* the method's state, each of n floats */
     float **gradient;               /* a slot's own buffer, where slots have one */
     float *mean, *mean_square;
+    float *buffers;                 /* of each slot: the model's buffers, of each samples times change behind the samples */
     float *total;                   /* per slot: the aggregate, and behind it with allreduce the primal residual's square */
     uint32_t *index;
     badm_i_pool pool;
@@ -4815,7 +8113,7 @@ static void badm_i_take_jobs(badm_trainer *tr, uint32_t worker)
 {
     badm_i_pool *p = &tr->pool;
     badm_i_lock(&p->mutex);
-    while (p->next < p->jobs) {
+    while (p->next < p->jobs && worker < p->takers) {
         badm_i_job run = p->run;
         uint32_t job = badm_i_next_job(tr, worker);
         badm_i_unlock(&p->mutex);
@@ -4853,39 +8151,78 @@ static badm_i_thread_result BADM_I_THREAD_CALL badm_i_thread_main(void *arg)
 
 #endif
 
-/* Runs jobs 0..jobs-1, on all workers or, when there is little to do, here. Returns when all are done. anywhere: in no order. */
-static void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little, int anywhere)
+#ifndef BADM_I_SERIAL
+/* On workers 0..takers-1. */
+BADM_I_APART static void badm_i_parallel_by_all(badm_trainer *tr, badm_i_job run, uint32_t jobs, uint32_t takers, int anywhere)
 {
     badm_i_pool *p = &tr->pool;
+    uint32_t i;
+    badm_i_lock(&p->mutex);
+    p->run = run;
+    p->jobs = jobs;
+    p->anywhere = (uint8_t)anywhere;
+    p->takers = takers;
+    for (i = 0; i < takers; i++) {
+        tr->worker[i].next_job = (uint32_t)((uint64_t)jobs * i / takers);
+        tr->worker[i].end_job = (uint32_t)((uint64_t)jobs * (i + 1) / takers);
+    }
+    p->next = 0;
+    BADM_I_SET(p->done, 0);
+    BADM_I_SET(p->generation, p->generation + 1);
+    badm_i_wake_all(&p->start);
+    badm_i_unlock(&p->mutex);
+    badm_i_take_jobs(tr, 0);
+    BADM_I_WAIT_AWAKE(p, tr->misses, 2 * BADM_I_SPINS, BADM_I_GLANCE(p->done) == jobs);
+    badm_i_lock(&p->mutex);
+    while (p->done < jobs) badm_i_wait(&p->progress, &p->mutex);
+    badm_i_unlock(&p->mutex);
+}
+#endif
+
+/* Runs jobs 0..jobs-1, on all workers or, when there is little to do, here. Returns when all are done. anywhere: in no order, and
+   helpers take them too. */
+BADM_I_INLINE void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little, int anywhere)
+{
     uint32_t job;
+    tr->pool.turn = 0;
 #ifndef BADM_I_SERIAL
-    if (p->threads > 0 && jobs > 1 && !little) {
-        uint32_t i;
-        badm_i_lock(&p->mutex);
-        p->run = run;
-        p->jobs = jobs;
-        p->anywhere = (uint8_t)anywhere;
-        for (i = 0; i < tr->workers; i++) {
-            tr->worker[i].next_job = (uint32_t)((uint64_t)jobs * i / tr->workers);
-            tr->worker[i].end_job = (uint32_t)((uint64_t)jobs * (i + 1) / tr->workers);
-        }
-        p->next = 0;
-        BADM_I_SET(p->done, 0);
-        BADM_I_SET(p->turn, 0);
-        BADM_I_SET(p->generation, p->generation + 1);
-        badm_i_wake_all(&p->start);
-        badm_i_unlock(&p->mutex);
-        badm_i_take_jobs(tr, 0);
-        BADM_I_WAIT_AWAKE(p, tr->misses, 2 * BADM_I_SPINS, BADM_I_GLANCE(p->done) == jobs);
-        badm_i_lock(&p->mutex);
-        while (p->done < jobs) badm_i_wait(&p->progress, &p->mutex);
-        badm_i_unlock(&p->mutex);
-        return;
+    if (tr->pool.threads > 0 && jobs > 1 && !little) {
+        uint32_t takers = tr->workers + (anywhere && !tr->directions ? tr->helpers : 0u);
+        if (takers > 1) { badm_i_parallel_by_all(tr, run, jobs, takers, anywhere); return; }
     }
 #endif
     (void)little; (void)anywhere;
-    p->turn = 0;
     for (job = 0; job < jobs; job++) run(tr, 0, job);
+}
+
+#ifndef BADM_I_SERIAL
+static void badm_i_job_part(badm_trainer *tr, uint32_t worker, uint32_t job)
+{
+    (void)worker;
+    tr->pool.part(tr->pool.tape, tr->pool.arg, job);
+}
+
+/* Inside the only slot at work, which runs on the caller's thread: the pool is idle. */
+static void badm_i_spread_parts(badm_tape *t, uint32_t parts, badm_i_part run, void *arg)
+{
+    badm_trainer *tr = t->trainer;
+    tr->pool.tape = t;
+    tr->pool.part = run;
+    tr->pool.arg = arg;
+    badm_i_parallel_by_all(tr, badm_i_job_part, parts, tr->workers + tr->helpers, 1);
+}
+#endif
+
+/* alone: nothing else runs while this tape is in use, so all threads may share its operations' loops. */
+static void badm_i_tape_team(badm_trainer *tr, badm_tape *t, int alone)
+{
+#ifndef BADM_I_SERIAL
+    t->trainer = tr;
+    t->team = alone ? tr->workers + tr->helpers : 1;
+    t->spread = badm_i_spread_parts;
+#else
+    (void)tr; (void)t; (void)alone;
+#endif
 }
 
 /* Waits until *counter, which another job raises by badm_i_raise, is at least `least`. That job was taken before. */
@@ -4945,8 +8282,8 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
 {
 #ifndef BADM_I_SERIAL
     badm_i_pool *p = &tr->pool;
-    if (tr->workers < 2) return BADM_OK;
-    badm_i_blas_on_one_thread();
+    if (tr->workers + tr->helpers < 2) return BADM_OK;
+    if (tr->workers > 1) badm_i_blas_on_one_thread();           /* helpers do not call it */
     if (badm_i_mutex_init(&p->mutex)) return BADM_ERR_THREAD;
     if (badm_i_condition_init(&p->start)) { badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
     if (badm_i_condition_init(&p->progress)) {
@@ -4955,8 +8292,8 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
         return BADM_ERR_THREAD;
     }
     p->ready = 1;
-    p->spins = tr->workers <= badm_cpu_count();
-    while (p->threads + 1 < tr->workers) {
+    p->spins = tr->workers + tr->helpers <= badm_cpu_count();
+    while (p->threads + 1 < tr->workers + tr->helpers) {
         badm_i_worker *w = &tr->worker[p->threads + 1];
         if (badm_i_thread_start(&w->thread, badm_i_thread_main, w)) { badm_i_pool_stop(tr); return BADM_ERR_THREAD; }
         p->threads++;
@@ -4969,10 +8306,23 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
 
 /* ---- one slot ---- */
 
+/* Whether orthogonalising makes sense: matrices that map one space to another, not tables whose rows are looked up. */
+static int badm_i_is_map(const badm_i_record *r)
+{
+    return r->shape.rank == 2 && (!r->table || r->metric == BADM_ORTHOGONAL);
+}
+
 static badm_metric badm_i_metric(const badm_trainer *tr, const badm_i_record *r)
 {
     badm_metric m = r->metric == BADM_METRIC_OF_TRAINER ? tr->d.metric : (badm_metric)r->metric;
-    return m == BADM_ORTHOGONAL && r->shape.rank != 2 ? BADM_DIAGONAL : m;
+    return m == BADM_ORTHOGONAL && !badm_i_is_map(r) ? BADM_DIAGONAL : m;
+}
+
+/* The step scale of a tensor's group. Where a trainer orthogonalises, each entry of the other tensors moves by BADM_I_REST of the step. */
+static float badm_i_scale(const badm_trainer *tr, const badm_i_record *r)
+{
+    int orthogonalises = tr->method->id == BADM_I_MUON || (tr->method->id == 0 && tr->d.metric == BADM_ORTHOGONAL);
+    return orthogonalises && r->metric == BADM_METRIC_OF_TRAINER && !badm_i_is_map(r) ? BADM_I_REST * r->scale : r->scale;
 }
 
 /* Keeps the error of the lowest slot. */
@@ -5017,15 +8367,6 @@ static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !
 /* Elements of a range with the zeros that fill its place: loops then have no tails. */
 static size_t badm_i_range_size(const badm_i_range *r) { return badm_i_round_up(r->n, BADM_I_PAD); }
 
-/* The same of the ranges that lie behind one another from *r on, which moves behind them. Where places fill whole lanes, to handle
-   several as one changes no bit. */
-static size_t badm_i_span(const badm_i_range **r, const badm_i_range *end)
-{
-    size_t size = badm_i_range_size((*r)++);
-    while (*r < end && (*r)->follows) size += badm_i_range_size((*r)++);
-    return size;
-}
-
 /* |g|^2, group by group; not finite if an element is not. keep: as the mean gradient's. */
 static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep)
 {
@@ -5034,9 +8375,9 @@ static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep
     for (i = 0; i < tr->group_count; i++) {
         const badm_i_range *r = tr->range + tr->group[i].first, *end = r + tr->group[i].count;
         float lane[BADM_I_LANES] = { 0 }, norm;
-        while (r < end) {
+        for (; r < end; r += r->ranges) {
             const float *from = g + r->param->gradient + r->start;
-            badm_i_add_to_lanes(tr->level, badm_i_span(&r, end), from, from, lane);
+            badm_i_add_to_lanes(tr->level, r->span, from, from, lane);
         }
         norm = badm_i_fold_lanes(lane);
         if (keep) tr->partial[i].sum[BADM_I_GRADIENT] = norm;
@@ -5056,6 +8397,37 @@ static void badm_i_fill_unwritten(const badm_trainer *tr, const badm_i_worker *w
     }
 }
 
+/* Begins a slot: its tape records, parameters are at `local` (NULL: the model's), gradients go to grads. */
+static void badm_i_worker_watches(const badm_trainer *tr, badm_i_worker *w, const float *local, float *grads)
+{
+    badm_tape *t = &w->tape;
+    badm_tape_mode(t, 1, tr->d.seed);
+    badm_tape_watch(t, tr->model, grads);
+    t->written = w->written;
+    t->begun = 0;
+    t->local = local;
+    if (w->kept_gradient != grads || w->kept_local != local) {
+        badm_i_param_keep(t, w->kept);
+        w->kept_gradient = grads;
+        w->kept_local = local;
+    }
+    t->kept = w->kept;
+}
+
+/* Adds what a piece makes of the model's buffers to the slot's. */
+static void badm_i_slot_buffers(const badm_trainer *tr, const badm_tape *t, uint32_t number, float samples)
+{
+    const badm_i_next *next;
+    for (next = t->next; next; next = next->before) {
+        const badm_i_record *r = badm_i_record_of(next->buffer);
+        const float *now = tr->model->slab + r->offset;
+        float *to = tr->buffers + number * tr->model->buffers + r->place;
+        size_t i, n = badm_i_shape_size(&r->shape);
+        to[0] += samples;
+        for (i = 0; i < n; i++) to[i + 1] += samples * (next->values[i] - now[i]);
+    }
+}
+
 /* The mean gradient of a slot's samples of local step k at `local` weights (NULL: the model's) into grads; fills *s on k = 0. */
 static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint32_t number, uint32_t k, const float *local,
                                         float *grads)
@@ -5068,7 +8440,12 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     size_t i;
     float each, norm;
     memset(w->written, 0, tr->model->count);
-    t->begun = 0;
+    badm_i_worker_watches(tr, w, local, grads);
+    badm_i_tape_team(tr, t, tr->active == 1);
+    t->step = tr->step;
+    t->slot = number | (k << 16);
+    t->buffers = k == 0 ? BADM_I_BUFFERS_TRAINED : BADM_I_BUFFERS_NONE;
+    if (k == 0 && tr->buffers) memset(tr->buffers + number * tr->model->buffers, 0, tr->model->buffers * sizeof(float));
     for (piece = 0; piece < pieces; piece++) {
         badm_batch b;
         badm_tensor *y;
@@ -5077,12 +8454,6 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
             return badm_i_worker_fail(w, number, &e);
         }
         badm_tape_reset(t);
-        badm_tape_mode(t, 1, tr->d.seed);
-        badm_tape_watch(t, tr->model, grads);
-        t->written = w->written;
-        t->local = local;
-        t->step = tr->step;
-        t->slot = number | (k << 16);
         t->piece = piece;
         b.count = s->samples - done < tr->piece ? s->samples - done : tr->piece;
         b.index = tr->batch + (size_t)k * tr->count + s->first + done;
@@ -5093,6 +8464,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         if (!y) return badm_i_worker_fail(w, number, &e);
         if (!t->counted) t->count = b.count;
         if (badm_i_backward(t, y, pieces > 1 ? (float)t->count : 1.0f)) return badm_i_worker_fail(w, number, &t->error);
+        badm_i_slot_buffers(tr, t, number, (float)b.count);
         badm_i_sum_add(&loss, pieces > 1 ? y->data[0] * (float)t->count : y->data[0]);
         counted += t->count;
         hits += t->hits;
@@ -5164,7 +8536,7 @@ static badm_result badm_i_slot_report(badm_trainer *tr, badm_i_worker *w, uint32
 /* 1/sigma of a group, or lr: the step's length per unit. */
 static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
 {
-    return tr->method->id == 0 ? r->scale / tr->rates.sigma : r->scale * tr->rates.lr;
+    return tr->method->id == 0 ? badm_i_scale(tr, r) / tr->rates.sigma : badm_i_scale(tr, r) * tr->rates.lr;
 }
 
 /* Averages that decay for want of gradients would end as subnormal numbers, which many processors handle a hundred times slower,
@@ -5216,13 +8588,21 @@ BADM_I_INLINE void badm_i_divide_each_body(size_t n, const float *x, const float
 }
 BADM_I_LOOP(badm_i_divide_each, (n, x, y, to), size_t n, const float *x, const float *y, float *to)
 
+/* to = a x/c: what monitors need. a NULL: 1 */
+BADM_I_INLINE void badm_i_ratio_body(size_t n, const float *a, const float *x, float c, float *to)
+{
+    size_t i;
+    if (a) BADM_I_EACH(i, n) to[i] = a[i] * x[i] / c;
+    else BADM_I_EACH(i, n) to[i] = x[i] / c;
+}
+BADM_I_LOOP(badm_i_ratio, (n, a, x, c, to), size_t n, const float *a, const float *x, float c, float *to)
+
 /* g of a run in the inverse metric of the step before; 0 while it has seen nothing. */
 static void badm_i_in_metric(const badm_trainer *tr, const badm_i_range *r, size_t at, size_t n, const float *g, float *to)
 {
     const float *v = tr->vector[tr->d.form == BADM_PER_SLOT ? 0 : 1] + r->param->gradient + r->start + at;
-    size_t i;
     if (tr->step == 0) { memset(to, 0, n * sizeof(float)); return; }
-    for (i = 0; i < n; i++) to[i] = v[i] / tr->correction2_before;
+    badm_i_ratio(tr->level, n, NULL, v, tr->correction2_before, to);
     badm_i_sqrt_each(tr->level, n, to, to);
     badm_i_shift_loop(tr->level, n, badm_i_eps(tr), to);
     badm_i_divide_each(tr->level, n, g, to, to);
@@ -5284,6 +8664,11 @@ static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, i
 
 /* ---- BADM, collapsed: m' = beta m + (1-beta) G, step -Q^-1 (2m'-m)/sigma (see THE METHOD) ---- */
 
+BADM_I_INLINE float badm_i_badm_step(float before, float after, float length)
+{
+    return -(2.0f * after - before) * length;
+}
+
 /* d = -(2m'-m) length, moved = m'-m. */
 BADM_I_INLINE void badm_i_badm_loop_body(size_t n, float beta, float length, const float *g, float *m, float *d, float *moved)
 {
@@ -5292,30 +8677,67 @@ BADM_I_INLINE void badm_i_badm_loop_body(size_t n, float beta, float length, con
         float before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g[i]);
         m[i] = after;
         moved[i] = after - before;
-        d[i] = -(2.0f * after - before) * length;
+        d[i] = badm_i_badm_step(before, after, length);
     }
 }
 BADM_I_LOOP(badm_i_badm_loop, (n, beta, length, g, m, d, moved), size_t n, float beta, float length, const float *g, float *m, float *d,
             float *moved)
 
+/* The same with what monitors sum: g m and m m, m as it was, and the squares of what it moved by. `lanes` elements, each to sums of
+   its own. */
+BADM_I_INLINE void badm_i_badm_lanes(size_t lanes, float beta, float length, const float *g, float *m, float *d, float *moved,
+                                     float *against, float *momentum, float *square)
+{
+    size_t i;
+    BADM_I_EACH(i, lanes) {
+        float before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g[i]), change = after - before;
+        against[i] += g[i] * before;
+        momentum[i] += before * before;
+        square[i] += change * change;
+        m[i] = after;
+        moved[i] = change;
+        d[i] = badm_i_badm_step(before, after, length);
+    }
+}
+
+BADM_I_INLINE void badm_i_badm_watched_body(size_t n, float beta, float length, const float *g, float *m, float *d, float *moved,
+                                            float *against, float *momentum, float *square)
+{
+    float a[BADM_I_LANES], b[BADM_I_LANES], c[BADM_I_LANES];
+    size_t i, j;
+    for (j = 0; j < BADM_I_LANES; j++) a[j] = against[j];
+    for (j = 0; j < BADM_I_LANES; j++) b[j] = momentum[j];
+    for (j = 0; j < BADM_I_LANES; j++) c[j] = square[j];
+    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES) {         /* by halves: loops that need no counter */
+        badm_i_badm_lanes(8, beta, length, g + i, m + i, d + i, moved + i, a, b, c);
+        badm_i_badm_lanes(8, beta, length, g + i + 8, m + i + 8, d + i + 8, moved + i + 8, a + 8, b + 8, c + 8);
+    }
+    for (j = 0; j < BADM_I_LANES; j++) against[j] = a[j];
+    for (j = 0; j < BADM_I_LANES; j++) momentum[j] = b[j];
+    for (j = 0; j < BADM_I_LANES; j++) square[j] = c[j];
+    if (i < n) badm_i_badm_lanes(n - i, beta, length, g + i, m + i, d + i, moved + i, against, momentum, square);
+}
+BADM_I_LOOP(badm_i_badm_watched, (n, beta, length, g, m, d, moved, against, momentum, square), size_t n, float beta, float length,
+            const float *g, float *m, float *d, float *moved, float *against, float *momentum, float *square)
+
 static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
 {
     float *m = tr->vector[0] + run->o, length = run->metric == BADM_ORTHOGONAL ? 1.0f : badm_i_step_length(tr, run->param);
     float moved[BADM_I_RUN];
+    int diagonal = run->metric == BADM_DIAGONAL;
     if (run->lanes) {
-        badm_i_add_to_lanes(tr->level, run->n, run->g, m, run->lanes[BADM_I_AGAINST]);
-        badm_i_add_to_lanes(tr->level, run->n, m, m, run->lanes[BADM_I_MOMENTUM]);
+        float unused[BADM_I_LANES] = { 0 };
+        badm_i_badm_watched(tr->level, run->n, tr->beta, length, run->g, m, run->d, moved, run->lanes[BADM_I_AGAINST],
+                            run->lanes[BADM_I_MOMENTUM], diagonal ? unused : run->lanes[BADM_I_PRIMAL]);
+    } else badm_i_badm_loop(tr->level, run->n, tr->beta, length, run->g, m, run->d, moved);
+    if (!diagonal) return;
+    badm_i_moments(tr, run->n, tr->correction2, run->square, tr->vector[1] + run->o, run->q);
+    badm_i_divide_each(tr->level, run->n, run->d, run->q, run->d);
+    if (run->lanes) {
+        float inverse[BADM_I_RUN];
+        badm_i_divide_each(tr->level, run->n, moved, run->q, inverse);
+        badm_i_add_to_lanes(tr->level, run->n, moved, inverse, run->lanes[BADM_I_PRIMAL]);
     }
-    badm_i_badm_loop(tr->level, run->n, tr->beta, length, run->g, m, run->d, moved);
-    if (run->metric == BADM_DIAGONAL) {
-        badm_i_moments(tr, run->n, tr->correction2, run->square, tr->vector[1] + run->o, run->q);
-        badm_i_divide_each(tr->level, run->n, run->d, run->q, run->d);
-        if (run->lanes) {
-            float inverse[BADM_I_RUN];
-            badm_i_divide_each(tr->level, run->n, moved, run->q, inverse);
-            badm_i_add_to_lanes(tr->level, run->n, moved, inverse, run->lanes[BADM_I_PRIMAL]);
-        }
-    } else if (run->lanes) badm_i_add_to_lanes(tr->level, run->n, moved, moved, run->lanes[BADM_I_PRIMAL]);
 }
 
 static const badm_method *badm_i_method_badm(void)
@@ -5352,12 +8774,12 @@ static void badm_i_run_metric(const badm_trainer *tr, badm_metric metric, size_t
 static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_record *r, size_t o, size_t n, const float *q,
                               float *d, float *moment)
 {
-    float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->scale, rho = tr->rates.rho / r->scale;
+    float penalty = tr->rates.sigma / (float)tr->d.local_steps / badm_i_scale(tr, r), rho = tr->rates.rho / badm_i_scale(tr, r);
     const float *g = tr->gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
     size_t i;
     float pull[BADM_I_RUN], square[BADM_I_RUN], root[BADM_I_RUN];
     for (i = 0; i < n; i++) pull[i] = g[i] * tr->clip_factor + pi[i];
-    if (tr->d.metric == BADM_SISA) {
+    if (moment && tr->d.metric == BADM_SISA) {
         memcpy(moment, badm_i_slot_moment(tr, s) + o, n * sizeof(float));
         badm_i_squares(tr->level, n, pull, square);
         badm_i_moments(tr, n, tr->correction2, square, moment, root);
@@ -5411,7 +8833,7 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
         for (j = 0; j < tr->range_count; j++) {
             const badm_i_range *r = &tr->range[j];
             badm_metric metric = badm_i_metric(tr, r->param);
-            float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->param->scale, rho = tr->rates.rho / r->param->scale;
+            float penalty = tr->rates.sigma / (float)tr->d.local_steps / badm_i_scale(tr, r->param), rho = tr->rates.rho / badm_i_scale(tr, r->param);
             for (i = 0; i < r->n; i += n) {
                 float q[BADM_I_RUN], v_next[BADM_I_RUN];
                 size_t o = r->param->gradient + r->start + i, e;
@@ -5436,7 +8858,7 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
 static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_partial *sums, int aggregate, int commit)
 {
     badm_metric metric = badm_i_metric(tr, r->param);
-    float penalty = tr->rates.sigma / (float)tr->d.local_steps / r->param->scale;
+    float penalty = tr->rates.sigma / (float)tr->d.local_steps / badm_i_scale(tr, r->param);
     badm_i_lanes lanes;
     size_t i, e, n;
     uint32_t s;
@@ -5649,7 +9071,6 @@ static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
         return &method;                                                                         \
     }
 
-#define BADM_I_MUON 10
 BADM_I_METHOD(sgd, 1, 0, 0, NULL)
 BADM_I_METHOD(momentum, 2, 1, 0, NULL)
 BADM_I_METHOD(nesterov, 3, 1, 0, NULL)
@@ -5667,7 +9088,7 @@ static size_t badm_i_orthogonal_bytes(const badm_i_kernels *set, size_t rows, si
 {
     size_t r = rows < cols ? rows : cols, c = rows < cols ? cols : rows;
     return (2 * badm_i_round_up(rows * cols, BADM_I_PAD) + 4 * badm_i_round_up(r * r, BADM_I_PAD)) * sizeof(float)
-        + badm_i_round_up(badm_i_gemm_scratch(set, c, BADM_I_TURNED / c + 1, c, 1, 1), BADM_I_ALIGN);
+        + badm_i_round_up(badm_i_gemm_scratch(set, BADM_I_TURNED / c + 1, c, c, 1, 1), BADM_I_ALIGN);
 }
 
 /* What orthogonalising needs at hand. */
@@ -5712,7 +9133,7 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, int level, badm_newt
     o.set = set;
     o.level = level;
     o.scratch = w + square;
-    o.scratch_bytes = badm_i_gemm_scratch(set, c, BADM_I_TURNED / c + 1, c, 1, 1);
+    o.scratch_bytes = badm_i_gemm_scratch(set, BADM_I_TURNED / c + 1, c, c, 1, 1);
     if (how == BADM_NS_FIVE) {
         scale = badm_sqrtf(badm_i_dot(level, u, u, n));
         if (!(scale > 0)) return;                   /* u is zero */
@@ -5761,7 +9182,7 @@ static int badm_i_wants_spread(const badm_trainer *tr)
 
 static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
 {
-    if (tr->method->id == BADM_I_MUON) return r->shape.rank == 2;
+    if (tr->method->id == BADM_I_MUON) return badm_i_is_map(r);
     return tr->method->id == 0 && badm_i_metric(tr, r) == BADM_ORTHOGONAL;
 }
 
@@ -5778,10 +9199,48 @@ BADM_I_INLINE void badm_i_apply_body(size_t n, float keep, float shrink, float *
 }
 BADM_I_LOOP(badm_i_apply, (n, keep, shrink, d, w), size_t n, float keep, float shrink, float *d, float *w)
 
+/* The same with what monitors sum: the squares of w, as it was, and of d, as it becomes. */
+BADM_I_INLINE void badm_i_apply_lanes(size_t lanes, int plain, float keep, float shrink, float *d, float *w, float *weights,
+                                      float *step)
+{
+    size_t i;
+    if (plain) BADM_I_EACH(i, lanes) {
+        float before = w[i], by = d[i];
+        w[i] = before + by;
+        weights[i] += before * before;
+        step[i] += by * by;
+    }
+    else BADM_I_EACH(i, lanes) {
+        float before = w[i], by = (keep * shrink - 1.0f) * before + d[i] * shrink;
+        w[i] = (before * keep + d[i]) * shrink;
+        d[i] = by;
+        weights[i] += before * before;
+        step[i] += by * by;
+    }
+}
+
+BADM_I_INLINE void badm_i_apply_watched_body(size_t n, float keep, float shrink, float *d, float *w, float *weights, float *step)
+{
+    float a[BADM_I_LANES], b[BADM_I_LANES];
+    int plain = keep == 1.0f && shrink == 1.0f;
+    size_t i, j;
+    for (j = 0; j < BADM_I_LANES; j++) a[j] = weights[j];
+    for (j = 0; j < BADM_I_LANES; j++) b[j] = step[j];
+    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES) {
+        badm_i_apply_lanes(8, plain, keep, shrink, d + i, w + i, a, b);
+        badm_i_apply_lanes(8, plain, keep, shrink, d + i + 8, w + i + 8, a + 8, b + 8);
+    }
+    for (j = 0; j < BADM_I_LANES; j++) weights[j] = a[j];
+    for (j = 0; j < BADM_I_LANES; j++) step[j] = b[j];
+    if (i < n) badm_i_apply_lanes(n - i, plain, keep, shrink, d + i, w + i, weights, step);
+}
+BADM_I_LOOP(badm_i_apply_watched, (n, keep, shrink, d, w, weights, step), size_t n, float keep, float shrink, float *d, float *w,
+            float *weights, float *step)
+
 /* keep and shrink of a range's weights: decoupled decay and ridge. */
 static void badm_i_decay_of(const badm_trainer *tr, const badm_i_record *p, float *keep, float *shrink)
 {
-    float sigma = tr->rates.sigma / p->scale;
+    float sigma = tr->rates.sigma / badm_i_scale(tr, p);
     *keep = tr->method->decoupled ? 1.0f - tr->rates.weight_decay * p->decay * badm_i_step_length(tr, p) : 1.0f;
     *shrink = tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
 }
@@ -5842,12 +9301,10 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
             tr->method->delta(tr, &run);
         }
         if (direction) continue;
-        if (lanes) badm_i_add_to_lanes(tr->level, run.n, run.w, run.w, lanes[BADM_I_WEIGHTS]);
-        badm_i_apply(tr->level, run.n, keep, shrink, d, w + i);
-        if (!lanes) continue;
-        badm_i_add_to_lanes(tr->level, run.n, d, d, lanes[BADM_I_STEP]);
+        if (!lanes) { badm_i_apply(tr->level, run.n, keep, shrink, d, w + i); continue; }
+        badm_i_apply_watched(tr->level, run.n, keep, shrink, d, w + i, lanes[BADM_I_WEIGHTS], lanes[BADM_I_STEP]);
         if (run.metric != BADM_DIAGONAL || tr->method->id) continue;
-        for (e = 0; e < run.n; e++) q[e] *= d[e];
+        badm_i_ratio(tr->level, run.n, q, d, 1.0f, q);
         badm_i_add_to_lanes(tr->level, run.n, d, q, lanes[BADM_I_STEP_METRIC]);
     }
 }
@@ -5874,37 +9331,32 @@ static void badm_i_update_group(badm_trainer *tr, uint32_t worker, const badm_i_
 {
     const badm_i_range *r = tr->range + group->first, *end = r + group->count;
     if (badm_i_is_orthogonal(tr, r->param)) badm_i_update_orthogonal(tr, worker, r, lanes);
-    else while (r < end) {
-        const badm_i_range *first = r;
-        badm_i_update_span(tr, first, badm_i_span(&r, end), NULL, lanes);
-    }
+    else for (; r < end; r += r->ranges) badm_i_update_span(tr, r, r->span, NULL, lanes);
 }
 
 static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
 {
     const badm_i_group *group = &tr->group[job];
-    float *sum = tr->partial[job].sum, f = tr->range[group->first].param->scale;
+    float *sum = tr->partial[job].sum, f = badm_i_scale(tr, tr->range[group->first].param);
     badm_i_lanes lanes;
-    int i, diagonal = badm_i_metric(tr, tr->range[group->first].param) == BADM_DIAGONAL && tr->method->id == 0;
+    unsigned i, used = 1u << BADM_I_STEP | 1u << BADM_I_WEIGHTS;
+    int diagonal = badm_i_metric(tr, tr->range[group->first].param) == BADM_DIAGONAL && tr->method->id == 0;
     if (!tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
-    memset(lanes, 0, sizeof lanes);
+    /* the mean's norm, and what the slots' moves added, are there already */
+    if (!tr->mean_ready && !badm_i_is_alone(tr)) used |= 1u << BADM_I_GRADIENT;
+    if (diagonal) used |= 1u << BADM_I_GRADIENT_METRIC | 1u << BADM_I_STEP_METRIC;
+    if (tr->method->id == 0 && tr->d.form == BADM_COLLAPSED)
+        used |= 1u << BADM_I_PRIMAL | 1u << BADM_I_AGAINST | 1u << BADM_I_MOMENTUM;
+    for (i = 0; i < BADM_I_SUMS; i++) if (used >> i & 1u) memset(lanes[i], 0, sizeof lanes[i]);
     badm_i_update_group(tr, worker, group, lanes);
-    for (i = 0; i < BADM_I_SUMS; i++) {
-        if (i == BADM_I_GRADIENT && (tr->mean_ready || badm_i_is_alone(tr))) continue;
-        if ((i == BADM_I_GRADIENT_METRIC || i == BADM_I_STEP_METRIC) && !diagonal) continue;
-        if (i >= BADM_I_PRIMAL && i <= BADM_I_MOMENTUM && tr->method->id) continue;
-        lanes[i][0] = badm_i_fold_lanes(lanes[i]);
-    }
+    for (i = 0; i < BADM_I_SUMS; i++) if (used >> i & 1u) sum[i] = badm_i_fold_lanes(lanes[i]);
     if (!diagonal) {
-        lanes[BADM_I_GRADIENT_METRIC][0] = tr->mean_ready ? sum[BADM_I_GRADIENT] * tr->clip_factor * tr->clip_factor
-            : lanes[BADM_I_GRADIENT][0];
-        lanes[BADM_I_STEP_METRIC][0] = lanes[BADM_I_STEP][0];
+        sum[BADM_I_GRADIENT_METRIC] = sum[BADM_I_GRADIENT] * tr->clip_factor * tr->clip_factor;
+        sum[BADM_I_STEP_METRIC] = sum[BADM_I_STEP];
     }
-    lanes[BADM_I_GRADIENT_METRIC][0] *= f * f;
-    lanes[BADM_I_STEP_METRIC][0] /= f * f;
-    lanes[BADM_I_PRIMAL][0] *= f * f;
-    for (i = 0; i < BADM_I_SUMS; i++)           /* the mean's norm, and what the slots' moves added, are there already */
-        if (lanes[i][0] != 0) sum[i] = lanes[i][0];
+    sum[BADM_I_GRADIENT_METRIC] *= f * f;
+    sum[BADM_I_STEP_METRIC] /= f * f;
+    if (used >> BADM_I_PRIMAL & 1u) sum[BADM_I_PRIMAL] *= f * f;
 }
 
 /* =====================================================================================================================
@@ -5933,19 +9385,23 @@ static float badm_i_slot_square(const badm_trainer *tr, const float *g)
                 badm_i_add_to_lanes(tr->level, n, from + at, diagonal ? space : from + at, lane);
             }
         }
-        badm_i_sum_add(&sum, p->scale * p->scale * badm_i_fold_lanes(lane));
+        badm_i_sum_add(&sum, badm_i_scale(tr, p) * badm_i_scale(tr, p) * badm_i_fold_lanes(lane));
     }
     return badm_i_sum_value(&sum);
 }
 
-/* Adds one of the groups' sums up, in their order. */
-static float badm_i_total(const badm_trainer *tr, int which)
+BADM_I_APART static float badm_i_total_of_groups(const badm_trainer *tr, int which)
 {
     badm_i_sum sum = { 0, 0 };
     uint32_t i;
-    if (tr->group_count == 1) return tr->partial[0].sum[which];
     for (i = 0; i < tr->group_count; i++) badm_i_sum_add(&sum, tr->partial[i].sum[which]);
     return badm_i_sum_value(&sum);
+}
+
+/* Adds one of the groups' sums up, in their order. */
+BADM_I_INLINE float badm_i_total(const badm_trainer *tr, int which)
+{
+    return tr->group_count == 1 ? tr->partial[0].sum[which] : badm_i_total_of_groups(tr, which);
 }
 
 /* Primal and dual residual of the step just taken.
@@ -6039,7 +9495,7 @@ static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
         badm_i_put_number(o, tr->worker[0].tape.capacity);
         badm_i_put(o, BADM_I_TEXT(": set tape_bytes, or a smaller micro_batch\n"));
     }
-    if (tr->d.workers > tr->slots) {
+    if (tr->d.workers > tr->slots && !tr->helpers) {
         set |= BADM_SEES_IDLE_WORKERS;
         badm_i_put_number(o, tr->slots);
         badm_i_put(o, BADM_I_TEXT(" sub-batches limit you to "));
@@ -6214,6 +9670,8 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
 
 /* ---- the plan: what a trainer needs, found before anything is taken ---- */
 
+#define BADM_I_WORTH_HELP 200000u   /* multiply-adds of a slot's forward below which no loop is worth sharing */
+
 /* Whether some tensor has the running second moment v. */
 static int badm_i_has_moment(const badm_trainer *tr)
 {
@@ -6245,16 +9703,24 @@ static size_t badm_i_count_ranges(const badm_trainer *tr, badm_i_range *out)
 static void badm_i_make_groups(badm_trainer *tr)
 {
     badm_i_group *group = tr->group;
+    badm_i_range *first = tr->range;                /* of the span */
     size_t i, size = 0;
     tr->settings = tr->model->settings;
     for (i = 0; i < tr->range_count; i++) {
         badm_i_range *r = &tr->range[i], *before = i > 0 ? r - 1 : r;
         const badm_i_record *p = r->param, *last = before->param;
-        int joins = i > 0 && size + tr->range[i].n <= BADM_I_RANGE && p->scale == last->scale
+        int joins = i > 0 && size + tr->range[i].n <= BADM_I_RANGE && badm_i_scale(tr, p) == badm_i_scale(tr, last)
             && badm_i_metric(tr, p) == badm_i_metric(tr, last) && !badm_i_is_orthogonal(tr, p) && !badm_i_is_orthogonal(tr, last);
-        r->follows = (uint8_t)(joins && BADM_I_PAD % BADM_I_LANES == 0 && p->decay == last->decay
+        /* where places fill whole lanes, to handle several as one changes no bit */
+        if (!(joins && BADM_I_PAD % BADM_I_LANES == 0 && p->decay == last->decay
             && p->offset + r->start == last->offset + before->start + badm_i_range_size(before)
-            && p->gradient + r->start == last->gradient + before->start + badm_i_range_size(before));
+            && p->gradient + r->start == last->gradient + before->start + badm_i_range_size(before))) {
+            first = r;
+            first->span = first->ranges = 0;
+        }
+        first->span += badm_i_range_size(r);
+        first->ranges++;
+        if (badm_i_is_orthogonal(tr, p)) tr->directions = 1;
         if (joins) group->count++;
         else {
             if (i > 0) group++;
@@ -6326,7 +9792,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
 {
     size_t i;
     int own = badm_i_slots_own_gradients(tr), local = tr->d.local_steps > 1;
-    badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, tr->workers, sizeof *workers);
+    badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, (size_t)tr->workers + tr->helpers, sizeof *workers);
     float **vectors, **gradients;
     tr->worker = workers;
     tr->slot = (badm_i_slot *)badm_i_carve(c, tr->slots, sizeof *tr->slot);
@@ -6336,7 +9802,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, tr->d.local_steps), sizeof *tr->index);
     tr->vector = vectors = (float **)badm_i_carve(c, tr->vector_count, sizeof *vectors);
     tr->gradient = gradients = (float **)badm_i_carve(c, tr->slots, sizeof *gradients);
-    if (c->base) memset(workers, 0, tr->workers * sizeof *workers);
+    if (c->base) memset(workers, 0, (tr->workers + tr->helpers) * sizeof *workers);
     for (i = 0; i < tr->vector_count; i++) {
         float *v = badm_i_carve_vector(c, tr);
         if (c->base) vectors[i] = v;
@@ -6350,12 +9816,30 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     if (tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
     else if (c->base) tr->mean = gradients[0];              /* folded in place */
     if (tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
+    if (tr->model->buffers) tr->buffers = (float *)badm_i_carve(c, badm_i_times(tr->slots, tr->model->buffers), sizeof(float));
     for (i = 0; i < tr->workers; i++) {
         float *g = !own || local ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
         uint32_t *index = (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index);
+        badm_tensor *kept = (badm_tensor *)badm_i_carve(c, tr->model->count, sizeof *kept);
         uint8_t *written = (uint8_t *)badm_i_carve(c, tr->model->count, 1);
-        if (c->base) { workers[i].gradient = g; workers[i].local = w; workers[i].index = index; workers[i].written = written; }
+        if (!c->base) continue;
+        workers[i].gradient = g;
+        workers[i].local = w;
+        workers[i].index = index;
+        workers[i].kept = kept;
+        workers[i].written = written;
     }
+}
+
+/* With one slot its operations may be shared by as many threads as there are workers. */
+static uint32_t badm_i_most_threads(const badm_trainer *tr)
+{
+#ifdef BADM_I_SERIAL
+    (void)tr;
+    return 1;
+#else
+    return tr->slots == 1 ? tr->d.workers : 1;       /* helpers of more slots would look on more often than help */
+#endif
 }
 
 /* Runs the loss callback without numbers on the largest piece and fills in what a tape needs. */
@@ -6367,7 +9851,9 @@ static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, b
     badm_i_tape_init(&t, space, bytes);
     memset(&b, 0, sizeof b);
     t.dry = t.training = t.recording = 1;
+    t.buffers = BADM_I_BUFFERS_TRAINED;
     t.model = tr->model;
+    t.team = badm_i_most_threads(tr);
     b.count = tr->piece;
     y = tr->d.loss(&t, &b, tr->d.user);
     if (t.error.code) { *e = t.error; return e->code; }
@@ -6435,6 +9921,7 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
         r = badm_i_measure_tape(tr, e);
         if (r) return r;
     }
+    if (tr->work >= BADM_I_WORTH_HELP) tr->helpers = badm_i_most_threads(tr) - 1u;
     for (i = 0; i < d->model->count; i++) {         /* the arena is where directions are orthogonalised */
         const badm_i_record *p = badm_i_record_at(d->model, i);
         size_t need;
@@ -6505,13 +9992,15 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
         void *arena = badm_i_alloc(tr->memory, tr->tape_bytes);
         if (!arena) { badm_trainer_free(tr); return BADM_ERR_MEMORY; }
         badm_i_tape_init(&w->tape, arena, tr->tape_bytes);
-        w->number = i;
-        w->trainer = tr;
+    }
+    for (i = 0; i < tr->workers + tr->helpers; i++) {
+        tr->worker[i].number = i;
+        tr->worker[i].trainer = tr;
     }
     if (badm_i_pool_start(tr)) {
         badm_trainer_free(tr);
         return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
-                            plan->workers - 1, 0);
+                            plan->workers + plan->helpers - 1, 0);
     }
     *out = tr;
     return BADM_OK;
@@ -6722,6 +10211,38 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *o
     return BADM_OK;
 }
 
+/* What slots and machines have made of the model's buffers becomes their new values, in slot 0's place until the step is
+   accepted. */
+static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_error *e)
+{
+    size_t i, j, n;
+    uint32_t s;
+    if (!tr->buffers) return BADM_OK;
+    for (s = 1; s < tr->active; s++) badm_i_add(tr->level, tr->model->buffers, tr->buffers + s * tr->model->buffers, tr->buffers);
+    if (badm_i_exchange(tr, tr->buffers, tr->model->buffers, e)) return e->code;
+    for (i = 0; i < tr->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(tr->model, i);
+        float *to = tr->buffers + r->place;
+        if (!r->buffer || !(to[0] > 0)) continue;
+        n = badm_i_shape_size(&r->shape);
+        for (j = 0; j < n; j++) to[j + 1] = tr->model->slab[r->offset + j] + to[j + 1] / to[0];
+        if (!badm_i_all_finite(tr->level, to + 1, n))
+            return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"),
+                                BADM_I_TEXT("the buffer \"%n\" would not be finite"), r->name, 0, 0);
+    }
+    return BADM_OK;
+}
+
+static void badm_i_commit_buffers(badm_trainer *tr)
+{
+    size_t i;
+    for (i = 0; tr->buffers && i < tr->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(tr->model, i);
+        const float *from = tr->buffers + r->place;
+        if (r->buffer && from[0] > 0) memcpy(tr->model->slab + r->offset, from + 1, badm_i_shape_size(&r->shape) * sizeof(float));
+    }
+}
+
 /* sigma, rho and lr of this step. */
 static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
 {
@@ -6772,7 +10293,7 @@ again:
         badm_i_divide(tr, count, active);
         badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr), 0);
     } while (badm_i_slots_failed(tr, e));
-    if (badm_i_gather(tr, e, out)) return e->code;
+    if (badm_i_gather(tr, e, out) || badm_i_merge_buffers(tr, e)) return e->code;
     if (badm_i_wants_mean(tr)) {
         badm_i_parallel(tr, badm_i_job_mean, tr->group_count, badm_i_little_update(tr), 1);
         if (tr->d.allreduce && common) {
@@ -6810,6 +10331,7 @@ again:
     }
     if (per_slot) badm_i_parallel(tr, badm_i_job_commit, tr->group_count, badm_i_little_update(tr), 1);
     badm_i_parallel(tr, badm_i_job_update, tr->group_count, badm_i_little_update(tr), 1);
+    badm_i_commit_buffers(tr);
     out->step = tr->step;
     out->epoch = tr->epoch;
     out->samples = count * tr->d.local_steps;
@@ -6919,6 +10441,7 @@ static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
     badm_tape_reset(t);
     badm_tape_mode(t, 0, tr->d.seed);
     badm_tape_watch(t, NULL, NULL);
+    badm_i_tape_team(tr, t, tr->workers == 1 || v->n <= v->piece);
     t->local = NULL;
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
     y = badm_i_forward(w, v->graph, v->user, &b, v->out == NULL, &e);
@@ -7957,7 +11480,8 @@ static int badm_i_float_of_double(uint64_t bits, uint32_t *out)
 
 /* ---- safetensors ---- */
 
-/* One tensor of 4-byte numbers, as this program knows it. Its name in the file is prefix + name. */
+/* One tensor of 4-byte numbers, as this program knows it. Its name in the file is prefix + name. Counts are float here and 64-bit
+   integers in the file, as PyTorch has them; they stand first there, so that all numbers are aligned. */
 typedef struct badm_i_item {
     char prefix[32];
     const char *name;
@@ -7965,7 +11489,7 @@ typedef struct badm_i_item {
     size_t count;               /* 0: nothing to save or load under this number */
     const void *from;           /* saved from here */
     void *to;                   /* loaded to here; NULL: cannot be */
-    int integer;                /* I32, else F32 */
+    int integer, counts;        /* I32; I64; else F32 */
     int found;                  /* loading: it was in the file; */
     size_t at;                  /* its place in the stage, counted in numbers */
 } badm_i_item;
@@ -7989,7 +11513,10 @@ static void badm_i_item_of_param(badm_param p, badm_i_item *item)
     item->count = badm_param_size(p);
     item->from = badm_param_values(p);
     item->to = badm_param_data(p);
+    item->counts = badm_i_record_of(p)->buffer == 2;
 }
+
+static const char *badm_i_item_type(const badm_i_item *item) { return item->integer ? "I32" : item->counts ? "I64" : "F32"; }
 
 static void badm_i_model_item(badm_i_source *s, size_t i, badm_i_item *item)
 {
@@ -8027,20 +11554,28 @@ static void badm_i_write_json_text(badm_i_file *f, const char *s)
     }
 }
 
+/* Item i in the order of the file: counts, then the rest. 0: it is not there, or comes in the other round. */
+static int badm_i_item_of_file(badm_i_source *s, size_t i, badm_i_item *item)
+{
+    s->item(s, i < s->n ? i : i - s->n, item);
+    return item->count && (item->counts != 0) == (i < s->n);
+}
+
 static void badm_i_write_header(badm_i_file *f, badm_i_source *s)
 {
     uint64_t begin = 0;
     size_t i;
     unsigned d;
     badm_i_write_text(f, "{\"__metadata__\":{\"format\":\"pt\",\"badm_version\":\"" BADM_VERSION_STRING "\"}");
-    for (i = 0; i < s->n; i++) {
+    for (i = 0; i < 2 * s->n; i++) {
         badm_i_item item;
-        s->item(s, i, &item);
-        if (!item.count) continue;
+        if (!badm_i_item_of_file(s, i, &item)) continue;
         badm_i_write_text(f, ",\"");
         badm_i_write_json_text(f, item.prefix);
         badm_i_write_json_text(f, item.name);
-        badm_i_write_text(f, item.integer ? "\":{\"dtype\":\"I32\",\"shape\":[" : "\":{\"dtype\":\"F32\",\"shape\":[");
+        badm_i_write_text(f, "\":{\"dtype\":\"");
+        badm_i_write_text(f, badm_i_item_type(&item));
+        badm_i_write_text(f, "\",\"shape\":[");
         for (d = 0; d < item.shape.rank; d++) {
             if (d) badm_i_write_text(f, ",");
             badm_i_write_number(f, item.shape.dim[d]);
@@ -8048,11 +11583,26 @@ static void badm_i_write_header(badm_i_file *f, badm_i_source *s)
         badm_i_write_text(f, "],\"data_offsets\":[");
         badm_i_write_number(f, begin);
         badm_i_write_text(f, ",");
-        begin += 4 * (uint64_t)item.count;
+        begin += (item.counts ? 8 : 4) * (uint64_t)item.count;
         badm_i_write_number(f, begin);
         badm_i_write_text(f, "]}");
     }
     badm_i_write_text(f, "}");
+}
+
+static void badm_i_write_counts(badm_i_file *f, const void *values, size_t n)
+{
+    size_t i, k;
+    for (i = 0; i < n; i++) {
+        float x;
+        uint64_t count;
+        memcpy(&x, (const unsigned char *)values + 4 * i, 4);
+        count = x > 0 ? (uint64_t)(x < 9e18f ? x : 9e18f) : 0;
+        for (k = 0; k < 8; k++) {
+            unsigned char byte = (unsigned char)(count >> 8 * k & 255u);
+            badm_i_write(f, &byte, 1);
+        }
+    }
 }
 
 static void badm_i_safetensors_save(badm_i_file *f, void *argument)
@@ -8082,10 +11632,11 @@ static void badm_i_safetensors_save(badm_i_file *f, void *argument)
     badm_i_write(f, b, 8);
     badm_i_write_header(f, s);
     while (f->bytes < length + 8) badm_i_write_text(f, " ");
-    for (i = 0; i < s->n && f->error.code == BADM_OK; i++) {
+    for (i = 0; i < 2 * s->n && f->error.code == BADM_OK; i++) {
         badm_i_item item;
-        s->item(s, i, &item);
-        if (item.count) badm_i_write_words(f, item.from, item.count);
+        if (!badm_i_item_of_file(s, i, &item)) continue;
+        if (item.counts) badm_i_write_counts(f, item.from, item.count);
+        else badm_i_write_words(f, item.from, item.count);
     }
 }
 
@@ -8389,9 +11940,9 @@ static int badm_i_match(badm_i_file *f, const badm_i_source *s, badm_i_entry *e,
             continue;
         }
         item->found = 1;
-        if (!badm_i_same_text(item->integer ? "I32" : "F32", 3, e[i].dtype)) {
+        if (!badm_i_same_text(badm_i_item_type(item), 3, e[i].dtype)) {
             badm_i_entry_fail(f, BADM_ERR_MODEL, item->integer ? BADM_I_TEXT("%nis not of type I32")
-                : BADM_I_TEXT("%nis not of type F32 (float32): convert it"), &e[i], 0, 0);
+                : item->counts ? BADM_I_TEXT("%nis not of type I64 (int64)") : BADM_I_TEXT("%nis not of type F32 (float32): convert it"), &e[i], 0, 0);
             continue;
         }
         if (!badm_i_same_shape_in_file(f, &e[i], &item->shape)) continue;
@@ -8418,6 +11969,16 @@ static int badm_i_read_entry(badm_i_file *f, const badm_i_entry *e, unsigned cha
         return 1;
     }
     p = stage + 4 * e->item->at;
+    for (i = 0; e->item->counts && i < e->item->count; i++) {
+        unsigned char b[8];
+        float x;
+        if (!badm_i_read(f, b, 8)) return 0;
+        if (b[7] > 127)
+            return badm_i_item_fail(f, BADM_ERR_FORMAT, BADM_I_TEXT("%nvalue %0 is negative, a count is expected"), e->item, i, 0);
+        x = (float)badm_i_bytes_value(b, 8, 0);
+        memcpy(p + 4 * i, &x, 4);
+    }
+    if (e->item->counts) return 1;
     if (!badm_i_read(f, p, 4 * e->item->count)) return 0;
     for (i = 0; i < e->item->count; i++) {
         uint32_t v = (uint32_t)badm_i_bytes_value(p + 4 * i, 4, 0);
@@ -9404,6 +12965,7 @@ BADM_I_OFTEN
 #undef BADM_I_AVX2
 #undef BADM_I_AVX2_FMA
 #undef BADM_I_AVX512
+#undef BADM_I_BASE
 #undef BADM_I_BINARY
 #undef BADM_I_BLAS_INT
 #undef BADM_I_BLOCK
@@ -9412,7 +12974,6 @@ BADM_I_OFTEN
 #undef BADM_I_CLANG_ATTRIBUTE
 #undef BADM_I_EACH
 #undef BADM_I_ELEMENTWISE
-#undef BADM_I_ELEMENTWISE_OP
 #undef BADM_I_ELEMENTWISE_WITH
 #undef BADM_I_FAST
 #undef BADM_I_FETCH
@@ -9421,6 +12982,7 @@ BADM_I_OFTEN
 #undef BADM_I_FPU_DEFAULT
 #undef BADM_I_FREE
 #undef BADM_I_FUSED
+#undef BADM_I_GATED
 #undef BADM_I_GLANCE
 #undef BADM_I_HASH
 #undef BADM_I_HEAD
@@ -9430,15 +12992,20 @@ BADM_I_OFTEN
 #undef BADM_I_INFINITY
 #undef BADM_I_INLINE
 #undef BADM_I_KEPT
+#undef BADM_I_DROPS
+#undef BADM_I_WORTH_PRODUCT
+#undef BADM_I_WORTH_HELP
 #undef BADM_I_LANES
+#undef BADM_I_LONG_LOOP
 #undef BADM_I_LOOP
-#undef BADM_I_LOSS
 #undef BADM_I_LOW
 #undef BADM_I_MALLOC
+#undef BADM_I_MAP
 #undef BADM_I_METHOD
 #undef BADM_I_MICRO
 #undef BADM_I_MULTIPLY_ADD
 #undef BADM_I_MUON
+#undef BADM_I_REST
 #undef BADM_I_NAME_LIMIT
 #undef BADM_I_NAN
 #undef BADM_I_MSAN
@@ -9448,9 +13015,21 @@ BADM_I_OFTEN
 #undef BADM_I_NONE
 #undef BADM_I_NUMBERS
 #undef BADM_I_O3
-#undef BADM_I_PACK_ROWS
+#undef BADM_I_BEGIN
+#undef BADM_I_TERM
+#undef BADM_I_END
+#undef BADM_I_ROWS_1
+#undef BADM_I_ROWS_2
+#undef BADM_I_ROWS_3
+#undef BADM_I_ROWS_4
+#undef BADM_I_ROWS_6
+#undef BADM_I_ROWS_8
+#undef BADM_I_ROWS_12
+#undef BADM_I_PACK_COLUMNS
 #undef BADM_I_PACK_TERMS
 #undef BADM_I_PAD
+#undef BADM_I_PAIRS
+#undef BADM_I_PAIRS_BACK
 #undef BADM_I_PLAIN_FUSED
 #undef BADM_I_PLAIN_MULTIPLY_ADD
 #undef BADM_I_POSIX_FILES
@@ -9466,6 +13045,7 @@ BADM_I_OFTEN
 #undef BADM_I_SELDOM
 #undef BADM_I_SHORTCUT
 #undef BADM_I_SIMPLE
+#undef BADM_I_SLOPES
 #undef BADM_I_SPINS
 #undef BADM_I_TALLEST
 #undef BADM_I_TEXT
@@ -9475,9 +13055,10 @@ BADM_I_OFTEN
 #undef BADM_I_TURNED
 #undef BADM_I_UNDEF_LEAN
 #undef BADM_I_UNFUSED
-#undef BADM_I_VALUES
 #undef BADM_I_VECTORS
 #undef BADM_I_WAIT_AWAKE
+#undef BADM_I_LANE
+#undef BADM_I_SOME
 #undef BADM_I_WIDEST
 #undef BADM_I_WINDOW
 #undef BADM_I_WORDS

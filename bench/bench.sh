@@ -54,6 +54,7 @@ speed() {
         echo "PyTorch: not there (Debian: python3-torch)"
     date -u '+%Y-%m-%d %H:%M UTC, load '"$(cut -d ' ' -f 1-3 /proc/loadavg 2> /dev/null)"
 } | tee "$out/machine.txt"
+. "$here/openblas.sh"
 
 run kernels sh "$here/kernels.sh" "$out"
 run speed speed

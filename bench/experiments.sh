@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every experiment and draws the plots.      sh bench/experiments.sh PROGRAM DATA [--quick]
-# PROGRAM is bench/experiments.c compiled; DATA has mnist/ and libsvm/. Everything goes to the folder PROGRAM-results: CSV files, plots, and
+# PROGRAM is bench/experiments.c compiled; DATA has mnist/ and libsvm/, for the four kinds of task also fashion-mnist/, text/ and graphs/ (these
+# need Debian's python3-numpy). Everything goes to the folder PROGRAM-results: CSV files, plots, and
 # (not with --quick, which only shows that all of it runs) RESULTS.md, as it stands beside this script.
 set -eu
 
@@ -26,6 +27,15 @@ for what in batches compare speed local gradient forms; do
     cat "$out/$what.txt"
 done
 
+python=/usr/bin/python3         # Debian's, which sees python3-numpy; another python3 may come first in PATH
+if $python -c 'import numpy' 2> /dev/null; then
+    echo "== tasks"
+    $python -B "$here/task_methods.py" "$out" "$data" ${quick:+"$quick"} > "$out/tasks.txt" || { cat "$out/tasks.txt"; exit 1; }
+    cat "$out/tasks.txt"
+else
+    echo "python3-numpy is missing (Debian: python3-numpy): the four kinds of task are left out"
+fi
+
 [ -n "$quick" ] || sh "$here/results.sh" "$out" > "$out/RESULTS.md"
 
 if ! command -v gnuplot > /dev/null; then
@@ -36,6 +46,14 @@ for plot in batches compare tuning speed local gradient forms; do
     for form in "svg size 900,500 font 'sans-serif,14' background '#ffffff'" "pngcairo size 1350,750 font 'sans-serif,18' background '#ffffff'"; do
         case $form in svg*) ending=svg ;; *) ending=png ;; esac
         gnuplot -e "here='$here'; dir='$out'; set terminal $form; set output '$out/$plot.$ending'" "$here/$plot.gp"
+    done
+done
+for net in gpt:3 cnn:0.6 vae:140 gcn:2; do          # and the loss above which nothing is shown
+    [ -f "$out/curves_${net%:*}.csv" ] || continue
+    for form in "svg size 1200,500 font 'sans-serif,14' background '#ffffff'" "pngcairo size 1800,750 font 'sans-serif,18' background '#ffffff'"; do
+        case $form in svg*) ending=svg ;; *) ending=png ;; esac
+        gnuplot -e "here='$here'; dir='$out'; net='${net%:*}'; top=${net#*:}; set terminal $form; set output '$out/${net%:*}.$ending'" \
+            "$here/tasks.gp"
     done
 done
 echo "CSV files and plots (SVG, PNG) are in $out"

@@ -19,6 +19,7 @@ fi
 
 # The last core: the first often has the machine's own work.
 export OPENBLAS_NUM_THREADS=1
+. "$here/openblas.sh"
 pin="taskset -c $(($(getconf _NPROCESSORS_ONLN) - 1))"
 $pin true 2> /dev/null || { pin=; echo "kernels: not kept on one core: taskset is missing (Debian: util-linux)"; }
 

@@ -7,53 +7,13 @@
    DATA is a folder with MNIST's four IDX files (plain or .gz; in the folder or in mnist/ below it). Without it the
    program draws its own digits.
 
-   Sections: options, MNIST, drawn digits, network, terminal, training, results, files, main. */
+   Sections: options, network, training, results, files, main. */
 
-#include "example_data.h"           /* first: it asks for POSIX */
-
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
-#ifdef _WIN32
-#include <io.h>
-#else
-#include <sys/ioctl.h>
-#include <unistd.h>
-#endif
-
+#define PROGRAM "digits"
 #define BADM_IMPLEMENTATION
-#include "badm.h"
+#include "example_images.h"         /* first: it asks for POSIX; includes badm.h */
 
-enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, MAX_LAYERS = 3 };
-
-/* Set by Ctrl-C; the trainers look at it between sub-batches. A second Ctrl-C ends the program the hard way. */
-static volatile int cancelled;
-
-static void on_interrupt(int sign)
-{
-    cancelled = 1;
-    signal(sign, SIG_DFL);
-}
-
-/* Seconds since some moment, by a clock that nobody sets. */
-static double now(void)
-{
-#ifdef _WIN32
-    return (double)clock() / CLOCKS_PER_SEC;        /* the time of day on this system, not the processor's */
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-#endif
-}
-
-static int complain(const char *sentence)
-{
-    fflush(stdout);
-    fprintf(stderr, "digits: %s\n", sentence);
-    return 0;
-}
+enum { MAX_LAYERS = 3 };
 
 /* ------------------------------------------------------------------------------------------------------------------
    Options
@@ -96,47 +56,6 @@ static const char usage[] =
     "  --out DIR         where digits.safetensors, digits.csv and digits.svg go (build if there is one, else .)\n"
     "  --help            this text\n";
 
-static int read_count(const char *text, uint32_t *out)
-{
-    char *end;
-    unsigned long v = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || v > 1000000000ul) return 0;
-    *out = (uint32_t)v;
-    return 1;
-}
-
-static int read_positive(const char *text, float *out)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v > 1e-12 && v < 1e12)) return 0;
-    *out = (float)v;
-    return 1;
-}
-
-/* Sets the option `name`. NULL, or what is wrong with it. */
-static const char *read_option(options *o, const char *name, const char *value)
-{
-    const struct { const char *name; uint32_t *count; float *number; const char **text; } known[] = {
-        { "--epochs", &o->epochs, NULL, NULL },           { "--batch", &o->batch, NULL, NULL },
-        { "--sub-batches", &o->sub_batches, NULL, NULL }, { "--workers", &o->workers, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL },               { "--images", &o->images, NULL, NULL },
-        { "--held-out", &o->held_out, NULL, NULL },       { "--lr", NULL, &o->lr, NULL },
-        { "--sigma", NULL, &o->sigma, NULL },             { "--rho", NULL, &o->rho, NULL },
-        { "--metric", NULL, NULL, &o->metric_name },      { "--out", NULL, NULL, &o->out }
-    };
-    size_t i;
-    for (i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(name, known[i].name)) continue;
-        if (!value) return "needs a value";
-        if (known[i].count) return read_count(value, known[i].count) ? NULL : "needs a whole number";
-        if (known[i].number) return read_positive(value, known[i].number) ? NULL : "needs a number above 0";
-        *known[i].text = value;
-        return NULL;
-    }
-    return "is no option; --help lists them";
-}
-
 /* After all options are read: what was left to the metric, and values that only make sense together. */
 static const char *complete_options(options *o)
 {
@@ -153,315 +72,27 @@ static const char *complete_options(options *o)
     return NULL;
 }
 
-static int is_folder(const char *path)
-{
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-}
-
 /* 0: a sentence has been printed. */
 static int read_options(options *o, int argc, char **argv)
 {
-    char sentence[256], name[32];
-    const char *wrong = NULL;
-    int i;
+    const option known[] = {
+        { "--epochs", &o->epochs, NULL, NULL, NULL },           { "--batch", &o->batch, NULL, NULL, NULL },
+        { "--sub-batches", &o->sub_batches, NULL, NULL, NULL }, { "--workers", &o->workers, NULL, NULL, NULL },
+        { "--seed", &o->seed, NULL, NULL, NULL },               { "--images", &o->images, NULL, NULL, NULL },
+        { "--held-out", &o->held_out, NULL, NULL, NULL },       { "--lr", NULL, &o->lr, NULL, NULL },
+        { "--sigma", NULL, &o->sigma, NULL, NULL },             { "--rho", NULL, &o->rho, NULL, NULL },
+        { "--metric", NULL, NULL, &o->metric_name, NULL },      { "--out", NULL, NULL, &o->out, NULL },
+        { "--softmax", NULL, NULL, NULL, &o->softmax },         { "--help", NULL, NULL, NULL, &o->help },
+        { "-h", NULL, NULL, NULL, &o->help },                   { NULL, NULL, NULL, NULL, NULL }
+    };
+    const char *wrong;
     memset(o, 0, sizeof *o);
     o->epochs = 10; o->batch = 128; o->sub_batches = 2; o->seed = 1; o->lr = 0.004f;
     o->metric_name = "orthogonal";
-    o->out = is_folder("build") ? "build" : ".";
-    for (i = 1; i < argc && !wrong; i++) {
-        const char *arg = argv[i], *equals = strchr(arg, '=');
-        if (!strcmp(arg, "--help") || !strcmp(arg, "-h")) { o->help = 1; continue; }
-        if (!strcmp(arg, "--softmax")) { o->softmax = 1; continue; }
-        if (arg[0] != '-') {
-            if (o->data) return complain("more than one data folder is given");
-            if (arg[0]) o->data = arg;              /* "" as a Makefile passes an unset variable */
-            continue;
-        }
-        snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - arg) : 31, arg);
-        wrong = read_option(o, name, equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL);
-        if (wrong) snprintf(sentence, sizeof sentence, "%s %s", name, wrong);
-    }
-    if (wrong) return complain(sentence);
+    o->out = default_out();
+    if (!read_arguments(known, argc, argv, &o->data)) return 0;
     wrong = complete_options(o);
     return wrong ? complain(wrong) : 1;
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
-   MNIST
-   ----------------------------------------------------------------------------------------------------------------- */
-
-typedef struct images { const uint8_t *pixels, *labels; uint32_t n; } images;
-
-/* Training and test images, and what owns them: four arrays from files, or one piece of memory. */
-typedef struct dataset {
-    images train, test;
-    badm_array file[4];
-    uint8_t *drawn;
-    char title[EXAMPLE_PATH + 64];
-} dataset;
-
-static int check_images(const badm_array *pixels, const badm_array *labels, const char *which, images *out)
-{
-    char sentence[256];
-    uint32_t i;
-    out->pixels = (const uint8_t *)pixels->data;
-    out->labels = (const uint8_t *)labels->data;
-    out->n = pixels->shape[0];
-    if (pixels->type != BADM_U8 || pixels->rank != 3 || pixels->shape[1] != SIDE || pixels->shape[2] != SIDE) {
-        snprintf(sentence, sizeof sentence, "the %s images are not bytes of %d x %d", which, SIDE, SIDE);
-        return complain(sentence);
-    }
-    if (labels->type != BADM_U8 || labels->rank != 1 || labels->shape[0] != out->n || !out->n) {
-        snprintf(sentence, sizeof sentence, "the %s labels are not one byte for each image", which);
-        return complain(sentence);
-    }
-    for (i = 0; i < out->n; i++)
-        if (out->labels[i] >= CLASSES) {
-            snprintf(sentence, sizeof sentence, "label %lu of the %s images is %d, not 0..9", (unsigned long)i, which,
-                     out->labels[i]);
-            return complain(sentence);
-        }
-    return 1;
-}
-
-static int load_mnist(dataset *d, const char *dir)
-{
-    static const char *const which[4] = { "train-images", "train-labels", "t10k-images", "t10k-labels" };
-    char why[EXAMPLE_SENTENCE];
-    int i;
-    if (!is_folder(dir)) {
-        snprintf(why, sizeof why, "there is no folder %s", dir);
-        return complain(why);
-    }
-    for (i = 0; i < 4; i++)
-        if (!example_load_mnist(&d->file[i], dir, which[i], why)) return complain(why);
-    snprintf(d->title, sizeof d->title, "MNIST from %s", dir);
-    return check_images(&d->file[0], &d->file[1], "training", &d->train)
-        && check_images(&d->file[2], &d->file[3], "test", &d->test);
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
-   Drawn digits: strokes of a pen in several styles, turned, slanted, stretched, moved, bent, then disturbed. Image i
-   is a function of i alone, so that every run draws the same ones.
-   ----------------------------------------------------------------------------------------------------------------- */
-
-enum { DRAWN_TRAIN = 40000, DRAWN_TEST = 4000, DRAWN = DRAWN_TRAIN + DRAWN_TEST, STYLES = 4, MAX_POINTS = 32 };
-
-/* Points "xy" on a grid of 0..6 by 0..9, y downwards, joined by a smooth curve; a point given twice is a corner;
-   "/" lifts the pen. */
-static const char *const glyphs[CLASSES][STYLES] = {
-    { "30 11 03 06 18 39 58 66 63 51 30", "41 20 03 06 29 48 65 62 41 20",
-      "30 12 04 05 17 39 57 55 54 52 30", "50 20 02 07 29 49 67 63 40 20" },
-    { "30 39", "12 30 30 39",
-      "12 30 30 39 39/19 59", "21 40 40 29" },
-    { "02 10 40 62 53 26 09 09 69", "12 30 51 53 27 09 18 28 49 68",
-      "01 30 62 44 08 08 38 69", "01 20 50 63 35 09 09 59 68" },
-    { "01 30 52 34 24 24 45 67 39 08", "00 60 60 33 33 55 67 39 08",
-      "02 20 51 53 34 34 65 67 39 07", "11 40 62 44 34 34 56 47 28 09" },
-    { "10 05 05 65/42 49", "59 50 50 06 06 66",
-      "40 06 06 66/43 49", "20 14 25 54/60 54 49" },
-    { "60 10 10 04 04 34 66 48 29 08", "10 04 04 34 66 48 29 08/10 60",
-      "60 20 20 13 34 56 48 19 08", "61 11 11 15 15 43 65 58 39 09" },
-    { "50 21 04 07 29 58 66 44 14 06", "40 13 06 18 39 57 55 34 06",
-      "61 30 03 07 39 67 65 34 05", "30 12 06 29 49 67 55 25 07" },
-    { "00 60 60 29", "00 60 60 29/15 55",
-      "02 00 00 60 60 34 29", "01 20 41 60 60 43 39" },
-    { "51 20 02 14 45 67 39 07 15 44 62 51", "30 12 34 52 30/34 07 39 67 34",
-      "60 20 12 45 67 39 07 34 61", "40 21 23 44 57 29 07 25 52 40" },
-    { "61 20 03 25 54 61 61 58 39", "62 30 02 25 54 62 62 59",
-      "51 20 03 25 62 51 51 59 39 18", "50 20 03 24 52 50 50 39" }
-};
-
-/* How one image differs from the glyph: a matrix and a shift, two waves that bend it, and the pen. */
-typedef struct hand {
-    float xx, xy, yx, yy, x, y;
-    struct { float x, y, phase, dx, dy; } wave[2];
-    float radius, ink;
-} hand;
-
-static float between(badm_rng *r, float low, float high) { return low + (high - low) * badm_rng_uniform(r); }
-static float sine(float x) { return badm_cosf(x - 1.57079633f); }
-
-static hand new_hand(badm_rng *r)
-{
-    hand h;
-    float angle = 0.2f * badm_rng_normal(r), slant = 0.25f * badm_rng_normal(r);
-    float wide = between(r, 1.6f, 2.3f), tall = between(r, 1.6f, 2.3f);         /* pixels for one step of the grid */
-    int i;
-    h.xx = wide * badm_cosf(angle);
-    h.yx = wide * sine(angle);
-    h.xy = tall * (-sine(angle) - slant * badm_cosf(angle));
-    h.yy = tall * (badm_cosf(angle) - slant * sine(angle));
-    h.x = 13.5f + between(r, -1.25f, 1.25f);
-    h.y = 13.5f + between(r, -1.25f, 1.25f);
-    for (i = 0; i < 2; i++) {
-        h.wave[i].x = between(r, -0.35f, 0.35f);
-        h.wave[i].y = between(r, -0.35f, 0.35f);
-        h.wave[i].phase = between(r, 0, 6.2831853f);
-        h.wave[i].dx = 0.8f * badm_rng_normal(r);
-        h.wave[i].dy = 0.8f * badm_rng_normal(r);
-    }
-    h.radius = between(r, 0.7f, 1.9f);
-    h.ink = between(r, 0.6f, 1.0f);
-    return h;
-}
-
-/* From the grid to pixels. */
-static void place(const hand *h, float *x, float *y)
-{
-    float u = *x - 3.0f, v = *y - 4.5f;
-    int i;
-    *x = h->x + h->xx * u + h->xy * v;
-    *y = h->y + h->yx * u + h->yy * v;
-    for (i = 0; i < 2; i++) {
-        float bend = badm_cosf(h->wave[i].x * *x + h->wave[i].y * *y + h->wave[i].phase);
-        *x += h->wave[i].dx * bend;
-        *y += h->wave[i].dy * bend;
-    }
-}
-
-static float clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
-
-/* Inks a straight piece from a to b with a round pen; ink does not add up where strokes cross. */
-static void ink_line(float *canvas, float ax, float ay, float bx, float by, float radius, float ink)
-{
-    float dx = bx - ax, dy = by - ay, length2 = dx * dx + dy * dy + 1e-6f, reach = radius + 1;
-    int left = (int)clamp((ax < bx ? ax : bx) - reach, 0, SIDE);
-    int right = (int)clamp((ax > bx ? ax : bx) + reach + 1, 0, SIDE);
-    int top = (int)clamp((ay < by ? ay : by) - reach, 0, SIDE);
-    int bottom = (int)clamp((ay > by ? ay : by) + reach + 1, 0, SIDE);
-    int x, y;
-    for (y = top; y < bottom; y++)
-        for (x = left; x < right; x++) {
-            float px = (float)x - ax, py = (float)y - ay, along = clamp((px * dx + py * dy) / length2, 0, 1);
-            float ex = px - along * dx, ey = py - along * dy;
-            float covered = ink * clamp(radius + 0.5f - badm_sqrtf(ex * ex + ey * ey), 0, 1);
-            if (covered > canvas[y * SIDE + x]) canvas[y * SIDE + x] = covered;
-        }
-}
-
-/* The smooth curve (Catmull-Rom) between p[1] and p[2], t in 0..1. */
-static float curve(float p0, float p1, float p2, float p3, float t)
-{
-    return p1 + 0.5f * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)));
-}
-
-static void ink_stroke(float *canvas, const hand *h, const float *x, const float *y, int n)
-{
-    enum { PIECES = 5 };
-    float ax = x[0], ay = y[0];
-    int i, k;
-    place(h, &ax, &ay);
-    for (i = 0; i + 1 < n; i++) {
-        int before = i > 0 ? i - 1 : i, after = i + 2 < n ? i + 2 : i + 1;
-        for (k = 1; k <= PIECES; k++) {
-            float t = (float)k / PIECES;
-            float bx = curve(x[before], x[i], x[i + 1], x[after], t);
-            float by = curve(y[before], y[i], y[i + 1], y[after], t);
-            place(h, &bx, &by);
-            ink_line(canvas, ax, ay, bx, by, h->radius, h->ink);
-            ax = bx;
-            ay = by;
-        }
-    }
-}
-
-static void ink_glyph(float *canvas, const hand *h, const char *glyph, badm_rng *r)
-{
-    float x[MAX_POINTS], y[MAX_POINTS];
-    int n = 0;
-    for (;; glyph++) {
-        if (*glyph >= '0' && *glyph <= '9') {
-            int corner = n > 0 && glyph[0] == glyph[-3] && glyph[1] == glyph[-2];
-            x[n] = corner ? x[n - 1] : (float)(glyph[0] - '0') + 0.2f * badm_rng_normal(r);
-            y[n] = corner ? y[n - 1] : (float)(glyph[1] - '0') + 0.2f * badm_rng_normal(r);
-            n++;
-            glyph++;
-        } else if (*glyph == '/' || !*glyph) {
-            ink_stroke(canvas, h, x, y, n);
-            n = 0;
-            if (!*glyph) return;
-        }
-    }
-}
-
-/* A patch without ink, a stray line, grain. */
-static void disturb(float *canvas, badm_rng *r)
-{
-    float grain = between(r, 0, 0.1f);
-    int i;
-    if (badm_rng_below(r, 12) == 0) {
-        int wide = 3 + (int)badm_rng_below(r, 6), tall = 3 + (int)badm_rng_below(r, 6);
-        int left = 4 + (int)badm_rng_below(r, 15), top = 4 + (int)badm_rng_below(r, 15), x, y;
-        for (y = top; y < top + tall && y < SIDE; y++)
-            for (x = left; x < left + wide && x < SIDE; x++) canvas[y * SIDE + x] = 0;
-    }
-    if (badm_rng_below(r, 12) == 0) {
-        float x = between(r, 0, SIDE), dx = between(r, -9, 9);
-        float y = between(r, 0, SIDE), dy = between(r, -9, 9), ink = between(r, 0.3f, 0.9f);
-        ink_line(canvas, x, y, x + dx, y + dy, 0.6f, ink);
-    }
-    for (i = 0; i < PIXELS; i++) canvas[i] += between(r, -grain, grain);
-}
-
-static void draw_digit(uint8_t *pixels, int digit, uint32_t number)
-{
-    enum { SEED = 28 };
-    float canvas[PIXELS] = { 0 };
-    badm_rng r;
-    hand h;
-    int i;
-    badm_rng_init(&r, SEED, number);
-    h = new_hand(&r);
-    ink_glyph(canvas, &h, glyphs[digit][badm_rng_below(&r, STYLES)], &r);
-    disturb(canvas, &r);
-    for (i = 0; i < PIXELS; i++) pixels[i] = (uint8_t)(255 * clamp(canvas[i], 0, 1) + 0.5f);
-}
-
-/* All of them; with `first`, only so many of those to learn from, and all of the test. */
-static int draw_digits(dataset *d, uint32_t first)
-{
-    uint8_t *labels;
-    uint32_t i;
-    d->drawn = (uint8_t *)malloc((size_t)DRAWN * (PIXELS + 1));
-    if (!d->drawn) return complain("there is not enough memory for the images");
-    labels = d->drawn + (size_t)DRAWN * PIXELS;
-    for (i = 0; i < DRAWN; i++) {
-        labels[i] = (uint8_t)(i % CLASSES);
-        if (first && i >= first && i < DRAWN_TRAIN) continue;
-        draw_digit(d->drawn + (size_t)i * PIXELS, labels[i], i);
-    }
-    d->train.pixels = d->drawn;
-    d->train.labels = labels;
-    d->train.n = DRAWN_TRAIN;
-    d->test.pixels = d->drawn + (size_t)DRAWN_TRAIN * PIXELS;
-    d->test.labels = labels + DRAWN_TRAIN;
-    d->test.n = DRAWN_TEST;
-    snprintf(d->title, sizeof d->title, "digits drawn by this program");
-    return 1;
-}
-
-static int get_images(dataset *d, const options *o)
-{
-    memset(d, 0, sizeof *d);
-    if (!(o->data ? load_mnist(d, o->data) : draw_digits(d, o->images))) return 0;
-    if (o->images && o->images < d->train.n) d->train.n = o->images;
-    if (o->held_out) {
-        if (o->held_out >= d->train.n) return complain("--held-out leaves no training images");
-        d->train.n -= o->held_out;
-        d->test.pixels = d->train.pixels + (size_t)d->train.n * PIXELS;
-        d->test.labels = d->train.labels + d->train.n;
-        d->test.n = o->held_out;
-    }
-    return o->batch <= d->train.n ? 1 : complain("--batch is larger than the number of training images");
-}
-
-static void free_images(dataset *d)
-{
-    int i;
-    for (i = 0; i < 4; i++) badm_array_free(&d->file[i]);
-    free(d->drawn);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -503,79 +134,6 @@ static badm_tensor *loss(badm_tape *t, const badm_batch *b, void *user)
 {
     const task *k = (const task *)user;
     return badm_cross_entropy(t, logits(t, b, user), badm_labels_u8(t, k->data.labels, b));
-}
-
-/* ------------------------------------------------------------------------------------------------------------------
-   Terminal
-   ----------------------------------------------------------------------------------------------------------------- */
-
-typedef struct terminal {
-    int live, utf8, columns;
-    int shown;                      /* columns of the line that is up, 0: none */
-    double last;                    /* when it was drawn */
-} terminal;
-
-static int environment_says_utf8(void)
-{
-    const char *v = getenv("LC_ALL");
-    if (!v || !*v) v = getenv("LC_CTYPE");
-    if (!v || !*v) v = getenv("LANG");
-    return v && (strstr(v, "UTF-8") || strstr(v, "utf-8") || strstr(v, "UTF8") || strstr(v, "utf8"));
-}
-
-static terminal find_terminal(void)
-{
-    terminal t;
-#ifdef _WIN32
-    t.live = _isatty(1);
-#else
-    t.live = isatty(1);
-#endif
-    t.utf8 = environment_says_utf8();
-    t.columns = 80;
-    t.shown = 0;
-    t.last = 0;
-#ifdef TIOCGWINSZ
-    if (t.live) {
-        struct winsize size;
-        if (ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col) t.columns = size.ws_col;
-    }
-#endif
-    return t;
-}
-
-/* Columns that text takes: bytes that do not continue a character. */
-static int text_columns(const char *text)
-{
-    int n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
-
-/* Replaces the line that is up. */
-static void show_line(terminal *t, const char *text)
-{
-    int n = text_columns(text);
-    printf("\r%s%*s", text, t->shown > n ? t->shown - n : 0, "");
-    fflush(stdout);
-    t->shown = n;
-}
-
-static void clear_line(terminal *t)
-{
-    if (!t->shown) return;
-    show_line(t, "");
-    printf("\r");
-}
-
-static void make_bar(char *out, size_t size, double share, int columns, int utf8)
-{
-    size_t used = 0;
-    const char *done = utf8 ? "\xe2\x96\x88" : "#", *open = utf8 ? "\xe2\x96\x91" : ".";
-    int i, full = (int)(share * columns + 0.5);
-    out[0] = 0;
-    for (i = 0; i < columns && used + 4 < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s", i < full ? done : open);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -878,62 +436,9 @@ static void print_images(race *r)
    Files
    ----------------------------------------------------------------------------------------------------------------- */
 
-/* A text file that replaces an older one only when it is complete. */
-typedef struct output { FILE *f; char path[EXAMPLE_PATH], temporary[EXAMPLE_PATH + 8]; } output;
-
-static int output_path(char path[EXAMPLE_PATH], const char *dir, const char *name)
-{
-    int length = snprintf(path, EXAMPLE_PATH, "%s/%s", dir, name);
-    return length > 0 && length < EXAMPLE_PATH;
-}
-
-static int cannot_write(const char *path)
-{
-    char sentence[EXAMPLE_PATH + 64];
-    snprintf(sentence, sizeof sentence, "%s cannot be written", path);
-    return complain(sentence);
-}
-
-static int open_output(output *out, const char *dir, const char *name)
-{
-    if (!output_path(out->path, dir, name)) return complain("the output folder's name is too long");
-    snprintf(out->temporary, sizeof out->temporary, "%s.part", out->path);
-    out->f = fopen(out->temporary, "w");
-    return out->f ? 1 : cannot_write(out->path);
-}
-
-static int close_output(output *out)
-{
-    int bad = ferror(out->f);
-    bad = fclose(out->f) != 0 || bad;
-#ifdef _WIN32
-    if (!bad) remove(out->path);
-#endif
-    if (!bad && rename(out->temporary, out->path) == 0) return 1;
-    remove(out->temporary);
-    return cannot_write(out->path);
-}
-
-/* Better to hear of it before the training than after. */
-static int can_write_to(const char *dir)
-{
-    output probe;
-    char sentence[EXAMPLE_PATH + 64];
-    if (!output_path(probe.path, dir, "digits.csv")) return complain("the output folder's name is too long");
-    snprintf(probe.temporary, sizeof probe.temporary, "%s.part", probe.path);
-    probe.f = fopen(probe.temporary, "w");
-    if (probe.f) {
-        fclose(probe.f);
-        remove(probe.temporary);
-        return 1;
-    }
-    snprintf(sentence, sizeof sentence, "the output folder %s is missing or cannot be written to", dir);
-    return complain(sentence);
-}
-
 static int write_csv(const race *r)
 {
-    output out;
+    output_file out;
     uint32_t i;
     int k;
     if (!open_output(&out, r->o->out, "digits.csv")) return 0;
@@ -1106,7 +611,7 @@ static void draw_legend(FILE *f, const race *r, double x, double y)
 static int write_picture(const race *r)
 {
     panel p = { 75, 110, 400, 300, 0, 1, 0, 0 };
-    output out;
+    output_file out;
     p.epochs = r->adam.done;
     if (!open_output(&out, r->o->out, "digits.svg")) return 0;
     fprintf(out.f, "<svg xmlns='http://www.w3.org/2000/svg' width='1000' height='470' viewBox='0 0 1000 470' "
@@ -1122,22 +627,15 @@ static int write_picture(const race *r)
     return close_output(&out);
 }
 
-static int save_model(const race *r)
-{
-    char path[EXAMPLE_PATH];
-    if (!output_path(path, r->o->out, "digits.safetensors")) return complain("the output folder's name is too long");
-    return badm_save(r->badm.model, path) == BADM_OK ? 1 : complain(badm_model_error(r->badm.model));
-}
-
 /* Every file is tried, whatever became of the others. */
 static int save_all(const race *r)
 {
-    int curves = r->adam.done > 0, model = save_model(r);
-    int csv = curves && write_csv(r), picture = curves && write_picture(r);
+    int curves = r->adam.done > 0, model = save_model(r->badm.model, r->o->out, "digits.safetensors");
+    int csv = curves && write_csv(r), drawn = curves && write_picture(r);
     if (model) printf("saved %s/digits.safetensors: BADM's network\n", r->o->out);
     if (csv) printf("saved %s/digits.csv: the curves\n", r->o->out);
-    if (picture) printf("saved %s/digits.svg: the curves as a picture\n", r->o->out);
-    return model && (!curves || (csv && picture));
+    if (drawn) printf("saved %s/digits.svg: the curves as a picture\n", r->o->out);
+    return model && (!curves || (csv && drawn));
 }
 
 /* ------------------------------------------------------------------------------------------------------------------
@@ -1198,7 +696,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!can_write_to(o.out)) return 1;
-    if (get_images(&data, &o)) {
+    if (get_images(&data, o.data, o.images, o.held_out, o.batch)) {
         memset(&r, 0, sizeof r);
         r.o = &o;
         r.data = &data;

@@ -81,6 +81,11 @@ run()
 {
     case $1 in
         digits) set -- "$1" "$2" --images 768 --held-out 128 --batch 64 --epochs 1 --sub-batches 3 --workers "$3" --out . ;;
+        gpt) set -- "$1" "$2" --layers 2 --heads 2 --width 24 --context 20 --steps 12 --every 6 --workers "$3" --generate 40 \
+                 --out . ;;
+        cnn) set -- "$1" "$2" --images 512 --held-out 128 --test-images 64 --epochs 1 --sub-batches 3 --workers "$3" --out . ;;
+        vae | wgan) set -- "$1" "$2" --images 768 --held-out 128 --batch 64 --epochs 1 --sub-batches 3 --workers "$3" --out . ;;
+        gcn) set -- "$1" "$2" --epochs 4 --seeds 2 --workers 2 --out . ;;
         mnist | regression) set -- "$1" "$2" "$dir/data" ;;
         *) set -- "$1" "$2" ;;
     esac
@@ -100,11 +105,13 @@ build()
         gcc "$dir/$name.o" "$dir/hooks.o" badm.o -o "$name" -lpthread -lm $wrap || exit
         run "$name" "./$name" 1 >"$name.bits"
         [ -s "$name.bits" ] || { echo "$1: $name computed nothing"; cat output; exit; }
-        case $name in digits | mnist) cksum "$name.safetensors" >>"$name.bits" || exit ;; esac
+        case $name in cnn | digits | gpt | mnist | vae | wgan) cksum "$name.safetensors" >>"$name.bits" || exit ;; esac
     done
     for workers in 2 3; do
-        { run digits ./digits $workers; cksum digits.safetensors; } >digits.$workers
-        cmp digits.bits digits.$workers || { echo "$1: digits has other bits with $workers workers than with 1"; exit; }
+        for name in cnn digits vae wgan; do
+            { run $name ./$name $workers; cksum $name.safetensors; } >$name.$workers
+            cmp $name.bits $name.$workers || { echo "$1: $name has other bits with $workers workers than with 1"; exit; }
+        done
     done
     for name in $examples; do cat "$name.bits"; done >complete
     mv complete bits

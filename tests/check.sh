@@ -477,6 +477,17 @@ END
 check_readme_programs() { sh tests/readme.sh "$dir"; }
 check_bits() { need gcc gcc; need clang clang; JOBS=2 sh tests/bits.sh "$dir"; }
 
+# What badm_save wrote loads strictly in PyTorch; tests/test_pytorch.c looks at the other direction.
+check_pytorch()
+{
+    python=
+    for name in python3 /usr/bin/python3; do
+        [ -z "$python" ] && "$name" -c 'import torch, numpy' >/dev/null 2>&1 && python=$name
+    done
+    [ -n "$python" ] || { echo "skipped: no python3 with torch and numpy (Debian package: python3-torch)"; return 77; }
+    cc -std=c99 -O1 -I. -Itests tests/write_pytorch.c -o "$dir/write" -lpthread -lm && "$dir/write" "$dir" && "$python" tests/pytorch.py "$dir"
+}
+
 check_fuzz()
 {
     need clang clang

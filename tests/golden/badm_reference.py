@@ -177,6 +177,16 @@ def metric_of(c, name, shape):
     return metric
 
 
+REST = 0.05
+
+
+def rest_of(c, name, shape):
+    """Where matrices are orthogonalised, what else there is moves by this part of the step, unless its group has a metric."""
+    orthogonalises = c["method"] == "MUON" or c["metric"] == "BADM_ORTHOGONAL"
+    grouped = any(name.startswith(prefix) for prefix, _ in c["group_metric"])
+    return REST if orthogonalises and len(shape) != 2 and not grouped else 1.0
+
+
 def factor_of(pairs, name):
     factor = 1.0
     for prefix, value in pairs:
@@ -226,7 +236,7 @@ def badm(c):
                 v[k] = c["beta2"] * v[k] + (1 - c["beta2"]) * square
                 Q[k] = np.sqrt(v[k] / (1 - c["beta2"] ** t)) + c["eps"]
 
-        scale = {k: factor_of(c["step_scale"], k) for k in names}
+        scale = {k: factor_of(c["step_scale"], k) * rest_of(c, k, start[k].shape) for k in names}
         sigma = {k: sigma_all / scale[k] for k in names}
         rho = {k: rho_all / scale[k] for k in names}
         pull = {k: sigma[k] / K for k in names}     # s_: what sigma is within a step of K local ones
@@ -286,10 +296,11 @@ def muon(c):
     reports = []
     for step in range(STEPS):
         loss, g = loss_and_gradient(w, batch_index(samples, c["count"], step))
-        lr, beta1, beta2, t = c["lr"] * schedule_factor(c, step), c["beta1"], c["beta2"], step + 1
+        rate, beta1, beta2, t = c["lr"] * schedule_factor(c, step), c["beta1"], c["beta2"], step + 1
         old = w
         w = {}
         for k in names:
+            lr = rate * rest_of(c, k, start[k].shape)
             m[k] = beta1 * m[k] + (1 - beta1) * g[k]
             shrunk = old[k] * (1 - lr * c["decay"])
             if g[k].ndim == 2:

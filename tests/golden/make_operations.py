@@ -251,4 +251,5 @@ def main():
     print("operations.h: %d cases, %d numbers, %d bytes" % (len(g.cases), len(g.values), os.path.getsize(path)))
 
 
-main()
+if __name__ == "__main__":
+    main()

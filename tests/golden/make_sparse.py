@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Reference values of sparse products and of the matrix of a graph convolution, from PyTorch, for tests/test_sparse.c.
+
+    python3 tests/golden/make_sparse.py        writes sparse.h beside this file
+
+Needs torch and numpy; tests need neither, since sparse.h is committed. Computed in double precision from inputs that are exact in
+float; the dense inputs are made by fill() here and golden_fill() in tests/golden.h alike.
+"""
+import os
+
+import numpy as np
+import torch
+
+
+def fill(seed, shape):
+    """A hash of (seed, i) as 24 bits, mapped to [-2,2) so that every value is exact in float: GOLDEN_REAL."""
+    i = np.arange(int(np.prod(shape)), dtype=np.uint32)
+    with np.errstate(over="ignore"):
+        h = i * np.uint32(0x9E3779B9) + np.uint32(seed) * np.uint32(0x85EBCA6B) + np.uint32(1)
+        h ^= h >> np.uint32(16)
+        h *= np.uint32(0x7FEB352D)
+        h ^= h >> np.uint32(15)
+        h *= np.uint32(0x846CA68B)
+        h ^= h >> np.uint32(16)
+    x = 4 * ((h >> np.uint32(8)).astype(np.float64) / 2.0 ** 24) - 2
+    return torch.tensor(x.reshape(shape))
+
+
+def number(x):
+    text = "%.9g" % x
+    return text + ("f" if "." in text or "e" in text else ".0f")
+
+
+# Entries in no order, two places named twice, row 2 and column 3 empty.
+ROWS, COLS, WIDTH = 5, 6, 7
+ENTRIES = [(4, 0, 1.5), (0, 5, -2.0), (0, 1, 0.25), (3, 2, 3.0), (1, 1, -0.75), (0, 5, 0.5), (3, 4, 1.0), (4, 2, -1.25),
+           (4, 0, 2.0), (1, 0, 4.0), (3, 0, 0.125)]
+# Some edges twice or in both directions, a loop, and a node (6) without any.
+NODES = 7
+EDGES = [(0, 1), (1, 0), (3, 2), (5, 0), (2, 2), (4, 3), (5, 0), (1, 4), (0, 3)]
+
+
+def numbers(values):
+    return ", ".join(number(float(v)) for v in np.asarray(values).ravel())
+
+
+def main():
+    row, column, value = zip(*ENTRIES)
+    sparse = torch.sparse_coo_tensor([row, column], torch.tensor(value, dtype=torch.float64), (ROWS, COLS)).coalesce()
+    x = fill(31, (COLS, WIDTH)).requires_grad_()
+    dy = fill(32, (ROWS, WIDTH))
+    y = torch.sparse.mm(sparse, x)
+    y.backward(dy)
+
+    adjacency = torch.eye(NODES, dtype=torch.float64)
+    for a, b in EDGES:
+        adjacency[a, b] = adjacency[b, a] = 1
+    root = adjacency.sum(1).rsqrt()
+    graph = root[:, None] * adjacency * root[None, :]
+
+    sizes = (("ROWS", ROWS), ("COLS", COLS), ("WIDTH", WIDTH), ("ENTRIES", len(ENTRIES)), ("NODES", NODES), ("EDGES", len(EDGES)))
+    lines = ["/* Written by make_sparse.py with PyTorch %s; do not edit. */" % torch.__version__.split("+")[0],
+             "enum { %s };" % ", ".join("GOLDEN_%s = %d" % size for size in sizes)]
+    for name, items in (("row", row), ("column", column), ("from", [a for a, b in EDGES]), ("to", [b for a, b in EDGES])):
+        lines.append("static const uint32_t golden_%s[] = { %s };" % (name, ", ".join(str(i) for i in items)))
+    for name, items in (("value", value), ("product", y.detach()), ("gradient", x.grad), ("graph", graph)):
+        lines.append("static const float golden_%s[] = { %s };" % (name, numbers(items)))
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "sparse.h"), "w") as f:
+        f.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
