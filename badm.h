@@ -1055,6 +1055,8 @@ int memcmp(const void *a, const void *b, size_t n);
 #include <windows.h>
 #ifdef BADM_I_UNDEF_LEAN
 #undef WIN32_LEAN_AND_MEAN
+#undef BADM_I_SPARES
+#undef BADM_I_SPARE_LEAST
 #undef BADM_I_UNDEF_LEAN
 #endif
 #elif defined(__unix__) || defined(__APPLE__)
@@ -3333,6 +3335,11 @@ enum { BADM_I_BUFFERS_NONE, BADM_I_BUFFERS_ALL, BADM_I_BUFFERS_TRAINED };
    nor who runs them shows. */
 typedef void (*badm_i_part)(const badm_tape *t, void *arg, uint32_t part);
 
+/* Gradients that have been used up, for later ones of the same size: what is written next then stands in a near cache. */
+#define BADM_I_SPARES 8
+#define BADM_I_SPARE_LEAST 1024     /* elements; less is not worth looking for */
+typedef struct badm_i_spare { float *at; size_t size; } badm_i_spare;
+
 struct badm_tape {
     unsigned char *arena;
     size_t capacity, used, planned, gradient_bytes, scratch_used, scratch_needed, wanted;
@@ -3354,6 +3361,8 @@ struct badm_tape {
     uint32_t team;                  /* workers that may share an operation's loop; 0 or 1: nobody helps */
     void (*spread)(badm_tape *t, uint32_t parts, badm_i_part run, void *arg);       /* hands parts to the team */
     badm_trainer *trainer;          /* whose team it is */
+    badm_i_spare spare[BADM_I_SPARES];
+    uint32_t spares;
     badm_error error;
 };
 
@@ -3511,6 +3520,19 @@ BADM_API void badm_hits(badm_tape *t, uint32_t correct, uint32_t of) { t->hits +
 
 BADM_API size_t badm_size(const badm_tensor *x) { return x->size; }
 
+/* Numbers for a gradient: a spare one's, the last first, or new ones. */
+static float *badm_i_grad_numbers(badm_tape *t, size_t size)
+{
+    uint32_t i;
+    for (i = t->spares; i > 0; i--)
+        if (t->spare[i - 1].size == size) {
+            float *at = t->spare[i - 1].at;
+            t->spare[i - 1] = t->spare[--t->spares];
+            return at;
+        }
+    return BADM_I_NUMBERS(t, size);
+}
+
 /* Where x's gradient goes, for backward functions; fresh: nothing stands there yet, and the caller writes all of it instead of
    adding. */
 BADM_I_INLINE float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
@@ -3518,7 +3540,7 @@ BADM_I_INLINE float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
     *fresh = 0;
     if (!x->wants_grad) return NULL;
     if (!x->grad) {
-        x->grad = BADM_I_NUMBERS(t, x->size);
+        x->grad = t->spares ? badm_i_grad_numbers(t, x->size) : BADM_I_NUMBERS(t, x->size);
         *fresh = 1;
     } else if (!x->op && x->args && !*(uint8_t *)x->args) {         /* a parameter's first use */
         *fresh = *(uint8_t *)x->args = 1;
@@ -3673,7 +3695,14 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
         if (!y->op || !y->grad || !y->op->backward) continue;
         y->op->backward(t, y);
         t->scratch_used = 0;
+        if (t->written && y->size >= BADM_I_SPARE_LEAST) {      /* a trainer's: nobody will look at it */
+            if (t->spares == BADM_I_SPARES) memmove(t->spare, t->spare + 1, --t->spares * sizeof t->spare[0]);
+            t->spare[t->spares].at = y->grad;
+            t->spare[t->spares++].size = y->size;
+            y->grad = NULL;
+        }
     }
+    t->spares = 0;
     return t->error.code;
 }
 

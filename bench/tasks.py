@@ -79,7 +79,7 @@ class Learner(speed.Process):
 
 class Tasks(speed.Bench):
     def __init__(self, out, data, with_torch=True):
-        self.out, self.data = out, os.path.join(out, "data")
+        self.out, self.source, self.data = out, data, os.path.join(out, "data")
         os.makedirs(out, exist_ok=True)
         self.core = {max(os.sched_getaffinity(0))}
         self.program = self.compile("tasks", ["-lpthread", "-lm"])
@@ -348,6 +348,38 @@ def cora(b):
     b.compare("gcn_epoch_1w", ours[1], best)
 
 
+def wgan(b):
+    """Frechet distances of examples/wgan.c after equally many steps, whose seconds are printed: step sizes by held-out images and a seed
+    of its own, from grids of equal size; then the test images."""
+    program = b.compile("../examples/wgan", ["-lpthread", "-lm"])
+    if not program:
+        raise speed.Failed("examples/wgan.c does not compile")
+    folder = os.path.join(b.out, "wgan")
+    os.makedirs(folder, exist_ok=True)
+    classifier = os.path.join(folder, "wgan_classifier.safetensors")
+
+    def run(method, step, seed, *more):
+        words = [program, "--method", method, "--images", "20000", "--epochs", "4", "--seed", str(seed), "--out", folder]
+        words += ["--sigma", "%g" % (1 / step)] if method == "diagonal" else ["--lr", "%g" % step]
+        words += ["--classifier", classifier] if os.path.exists(classifier) else []
+        output = subprocess.run(words + list(more) + [b.source], check=True, stdout=subprocess.PIPE).stdout.decode().splitlines()
+        said = dict(line.split()[1:] for line in output if line.startswith("RESULT"))
+        return float(said["wgan_distance"]), float(said["wgan_seconds"])
+
+    found = {}
+    for who, method in (("badm", "diagonal"), ("rmsprop", "rmsprop"), ("adam", "adam")):
+        grid = [1e-3 * 2.0 ** i for i in range(5)]
+        tried = [run(method, step, 101, "--held-out", "5000")[0] for step in grid]
+        best = grid[tried.index(min(tried))]
+        print("wgan: %s: held-out distances %s; step %g%s" % (who, ", ".join("%g: %.1f" % pair for pair in zip(grid, tried)), best,
+                                                              ", at the end of its grid" if best in (grid[0], grid[-1]) else ""), flush=True)
+        found[who] = [run(method, best, seed) for seed in (1, 2, 3, 4, 5)]
+        print("wgan: %s: test distances %s, %.2f seconds" % (who, ", ".join("%.1f" % d for d, _ in found[who]),
+                                                           statistics.median(t for _, t in found[who])), flush=True)
+    for who, pairs in found.items():
+        result("wgan_%s_fd" % who, statistics.mean(d for d, _ in pairs))
+
+
 def memory(b):
     """S = W = 1: the trainer less its tapes, with the parameters, against PyTorch with Adam: parameters, gradients, moments."""
     for net, settings in (("gpt", dict(batch=12)), ("cnn", dict(batch=64)), ("vae", dict(batch=128)), ("gcn", {})):
@@ -362,7 +394,7 @@ def memory(b):
 
 
 GROUPS = {"gpt_steps": gpt_steps, "cnn_steps": cnn_steps, "lm": lm, "vae": vae, "cnn_99": cnn_99, "fashion": fashion, "cora": cora,
-          "memory": memory}
+          "wgan": wgan, "memory": memory}
 
 
 def main():
