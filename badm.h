@@ -1,4 +1,4 @@
-/* badm.h - v0.1.0 - neural networks that train themselves inside your C or C++ program - one file, no dependency
+/* badm.h - v0.2.0 - neural networks that train themselves inside your C or C++ program - one file, no dependency
    SPDX-License-Identifier: MIT OR Unlicense                                          (the texts are at the end)
 
    Tensors, reverse-mode autodiff, sub-batch workers on threads, and the BADM optimiser: Batch ADMM for deep learning
@@ -166,10 +166,10 @@
 #include <stdint.h>
 
 #define BADM_VERSION_MAJOR 0
-#define BADM_VERSION_MINOR 1
+#define BADM_VERSION_MINOR 2
 #define BADM_VERSION_PATCH 0
 #define BADM_VERSION (BADM_VERSION_MAJOR * 1000000L + BADM_VERSION_MINOR * 1000L + BADM_VERSION_PATCH)
-#define BADM_VERSION_STRING "0.1.0"
+#define BADM_VERSION_STRING "0.2.0"
 
 #ifndef BADM_API
 #ifdef BADM_STATIC
@@ -192,7 +192,7 @@ extern "C" {
 BADM_API long badm_version(void);
 #else
 /* Linking fails where the implementation and a file that asks for it come from different versions. */
-#define badm_version badm_version_0_1_0
+#define badm_version badm_version_0_2_0
 BADM_API long badm_version(void);
 #endif
 
@@ -1055,8 +1055,6 @@ int memcmp(const void *a, const void *b, size_t n);
 #include <windows.h>
 #ifdef BADM_I_UNDEF_LEAN
 #undef WIN32_LEAN_AND_MEAN
-#undef BADM_I_SPARES
-#undef BADM_I_SPARE_LEAST
 #undef BADM_I_UNDEF_LEAN
 #endif
 #elif defined(__unix__) || defined(__APPLE__)
@@ -3695,7 +3693,7 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
         if (!y->op || !y->grad || !y->op->backward) continue;
         y->op->backward(t, y);
         t->scratch_used = 0;
-        if (t->written && y->size >= BADM_I_SPARE_LEAST) {      /* a trainer's: nobody will look at it */
+        if (t->written && y->grad && y->size >= BADM_I_SPARE_LEAST) {       /* a trainer's: nobody will look at it */
             if (t->spares == BADM_I_SPARES) memmove(t->spare, t->spare + 1, --t->spares * sizeof t->spare[0]);
             t->spare[t->spares].at = y->grad;
             t->spare[t->spares++].size = y->size;
@@ -3876,7 +3874,15 @@ typedef void (*badm_i_slopes)(int level, size_t n, const float *in, const float 
 static void badm_i_elementwise_backward(badm_tape *t, badm_tensor *y, badm_i_slopes slopes)
 {
     int fresh;
-    float *dx = badm_i_grad_start(t, y->in[0], &fresh);
+    badm_tensor *in = y->in[0];
+    float *dx;
+    if (t->written && in->op && in->wants_grad && !in->grad) {      /* a trainer's: y's gradient, used up here, becomes x's in place */
+        in->grad = y->grad;
+        y->grad = NULL;
+        slopes(t->level, badm_size(y), in->data, y->data, in->grad, 0, in->grad);
+        return;
+    }
+    dx = badm_i_grad_start(t, in, &fresh);
     if (dx) slopes(t->level, badm_size(y), y->in[0]->data, y->data, y->grad, fresh ? 0 : BADM_I_KEPT, dx);
 }
 
@@ -5968,8 +5974,6 @@ BADM_I_INLINE void badm_i_pool_back_eight(const float *p, const float *q, const 
 }
 #else
 #define BADM_I_POOL_PAST 0
-#define badm_i_pool_largest_eight(p, q, out) badm_i_pool_largest_part(8, p, q, out)
-#define badm_i_pool_back_eight(p, q, y, dy, dp, dq) badm_i_pool_back_part(8, p, q, y, dy, dp, dq)
 #endif
 BADM_I_INLINE void badm_i_pool_largest_part(size_t n, const float *p, const float *q, float *out)
 {
@@ -5981,6 +5985,9 @@ BADM_I_INLINE void badm_i_pool_largest_part(size_t n, const float *p, const floa
         out[j] = badm_i_choose((c > a) | (c != c), c, a);
     }
 }
+#if !BADM_I_POOL_PAST
+BADM_I_INLINE void badm_i_pool_largest_eight(const float *p, const float *q, float *out) { badm_i_pool_largest_part(8, p, q, out); }
+#endif
 BADM_I_INLINE void badm_i_pool_largest_body(size_t rows, size_t n, const float *x, size_t width, float *y)
 {
     size_t j, at;
@@ -6008,6 +6015,12 @@ BADM_I_INLINE void badm_i_pool_back_part(size_t n, const float *p, const float *
         dq[2 * j + 1] = badm_i_choose(a | b | c, 0.0f, g);
     }
 }
+#if !BADM_I_POOL_PAST
+BADM_I_INLINE void badm_i_pool_back_eight(const float *p, const float *q, const float *y, const float *dy, float *dp, float *dq)
+{
+    badm_i_pool_back_part(8, p, q, y, dy, dp, dq);
+}
+#endif
 BADM_I_INLINE void badm_i_pool_back_body(size_t rows, size_t n, const float *x, size_t width, const float *y, const float *dy, float *dx)
 {
     size_t j, at;
@@ -13033,6 +13046,25 @@ BADM_I_OFTEN
 #undef BADM_I_METHOD
 #undef BADM_I_MICRO
 #undef BADM_I_MULTIPLY_ADD
+#undef BADM_I_APART
+#undef BADM_I_ASIDE
+#undef BADM_I_ATTENTION_KEPT
+#undef BADM_I_COPIES
+#undef BADM_I_EVEN
+#undef BADM_I_FEW_LINES
+#undef BADM_I_LOWER
+#undef BADM_I_ODD
+#undef BADM_I_POOL_ORDERS
+#undef BADM_I_POOL_PAST
+#undef BADM_I_SCAN_BLOCK
+#undef BADM_I_SCAN_KERNEL
+#undef BADM_I_SCAN_TALLEST
+#undef BADM_I_SPARES
+#undef BADM_I_SPARE_LEAST
+#undef BADM_I_STRIP
+#undef BADM_I_STRIPS
+#undef BADM_I_SWAP
+#undef BADM_I_UPPER
 #undef BADM_I_MUON
 #undef BADM_I_REST
 #undef BADM_I_NAME_LIMIT
@@ -13098,6 +13130,8 @@ BADM_I_OFTEN
 /* =====================================================================================================================
    CHANGELOG (in full: CHANGELOG.md)
 
+   0.2.0  2026-11-21  convolutions, norms, attention, sparse matrices, GRU; examples of four kinds of task; one step size for all tensors
+                      of a trainer that orthogonalises
    0.1.0  2026-11-20  first version: tensors, autodiff, workers, BADM in all its forms, ten baselines, files
 
    LICENCE

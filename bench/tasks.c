@@ -8,6 +8,7 @@
    bytes of parameters, of the trainer, and of its tapes. Evaluation is never timed. -1: there is no such figure.
 
    Sections: settings, data, the four networks, training. */
+#define WORKER_ANSWERS_ITSELF
 #include "worker.h"
 
 #define BADM_IMPLEMENTATION

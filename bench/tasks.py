@@ -34,7 +34,7 @@ LM_MUON = dict(LM, method="muon", step=0.03, beta=0.95, beta2=0.99, schedule="li
 VAE = dict(batch=128)
 VAE_EPOCHS = 16
 VAE_PEER_STEPS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 16e-3)
-VAE_OURS = dict(VAE, metric="mixed", step=8e-3, beta=0.9, beta2=0.99, schedule="linear", slots=2, epochs=4)
+VAE_OURS = dict(VAE, metric="mixed", step=8e-3, beta=0.9, beta2=0.99, schedule="linear", slots=2, epochs=5)
 CNN = dict(batch=64)
 CNN_PEER_STEPS = (5e-4, 1e-3, 2e-3, 4e-3)
 CNN_OURS = dict(CNN, metric="diagonal", step=4e-3, beta=0.9, schedule="linear", slots=2)
@@ -185,19 +185,19 @@ def way_of(b, net, **settings):
     return b.best_way[net]
 
 
-def tune(b, net, steps, rounds, **settings):
+def tune(b, net, grid, rounds, **settings):
     """The peer's step size with the least final held-out loss, seed 1, and the trainings tried."""
     tried = []
-    for step in steps:
+    for step in grid:
         learner = b.peer(net, way_of(b, net, **settings), step=step, seed=1, **settings)
         together([learner], [rounds])
         tried.append(learner)
         print("%s: PyTorch, step %g: held-out loss %.4f after %d steps, %.1f s"
               % (net, step, learner.curve[-1][3], learner.curve[-1][0], learner.curve[-1][1]), flush=True)
-    best = min(range(len(steps)), key=lambda i: tried[i].curve[-1][3])
-    if best in (0, len(steps) - 1):
+    best = min(range(len(grid)), key=lambda i: tried[i].curve[-1][3])
+    if best in (0, len(grid) - 1):
         print("%s: note: the best step size is at the end of its grid" % net)
-    return steps[best], tried
+    return grid[best], tried
 
 
 def gpt_steps(b):

@@ -29,6 +29,7 @@ static double worker_seconds(worker_run run, void *user, size_t steps)
     return (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
 }
 
+#ifndef WORKER_ANSWERS_ITSELF        /* tasks.c, which says more than seconds */
 /* bytes: what the thing that trains holds; 0: not known. */
 static void worker_serve(worker_run run, void *user, size_t bytes)
 {
@@ -45,5 +46,6 @@ static void worker_serve(worker_run run, void *user, size_t bytes)
         fflush(stdout);
     }
 }
+#endif
 
 #endif

@@ -75,7 +75,7 @@ static void put_models(void)
     if (badm_checkpoint_save_to(tr, &w) != BADM_OK) failed = 1;
     replace(&b, "format", "\\u07ff");               /* escapes of the same length */
     replace(&b, "badm_version", "\\ud834\\udd1e");
-    replace(&b, "0.1.0", "\\n\\\"0");
+    replace(&b, "0.2.0", "\\n\\\"0");
     put("checkpoint", "escapes", b.bytes, b.size);
     badm_trainer_free(tr);
     badm_model_free(m);
