@@ -83,9 +83,17 @@ $(BUILD)/experiments: bench/experiments.c badm.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LIBS)
 
-# tests/NAME_*.c, other builds of the library, are linked with tests/test_NAME.c. An older program must not run in place of one
-# that does not compile.
+# tests/NAME_*.c, other builds of the library, are linked with tests/test_NAME.c. Tests that have such, or look inside the
+# implementation, have it in them; the others share one. An older program must not run in place of one that does not compile.
+INSIDE = $(shell grep -lE 'badm_i_|BADM_I_' tests/test_*.c) $(foreach file,$(wildcard tests/test_*.c),\
+         $(if $(wildcard $(patsubst tests/test_%.c,tests/%_*.c,$(file))),$(file)))
+SHARED = $(if $(filter $<,$(INSIDE)),,-DBADM_IMPLEMENTED $(BUILD)/tests/badm.o)
+
 .SECONDEXPANSION:
-$(BUILD)/tests/test_%: tests/test_%.c $$(wildcard tests/$$*_*.c) badm.h $(wildcard tests/*.h tests/golden/*.h)
+$(BUILD)/tests/test_%: tests/test_%.c $$(wildcard tests/$$*_*.c) badm.h $(wildcard tests/*.h tests/golden/*.h) $(BUILD)/tests/badm.o
 	@mkdir -p $(@D) && rm -f $@
-	$(COMPILE) -o $@ $(filter %.c,$^) $(LIBS)
+	$(COMPILE) -o $@ $(filter %.c,$^) $(SHARED) $(LIBS)
+
+$(BUILD)/tests/badm.o: badm.c badm.h
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
