@@ -354,7 +354,9 @@ BADM_API badm_init badm_init_xavier_uniform(float gain);
 BADM_API badm_init badm_init_xavier_normal(float gain);
 
 /* torch.nn.init.calculate_gain: linear, conv, sigmoid 1; tanh 5/3; relu sqrt 2; leaky_relu sqrt(2/(1+slope^2)); selu 3/4. */
-typedef enum badm_nonlinearity { BADM_GAIN_LINEAR, BADM_GAIN_SIGMOID, BADM_GAIN_TANH, BADM_GAIN_RELU, BADM_GAIN_LEAKY_RELU, BADM_GAIN_SELU } badm_nonlinearity;
+typedef enum badm_nonlinearity {
+    BADM_GAIN_LINEAR, BADM_GAIN_SIGMOID, BADM_GAIN_TANH, BADM_GAIN_RELU, BADM_GAIN_LEAKY_RELU, BADM_GAIN_SELU
+} badm_nonlinearity;
 BADM_API float badm_gain(badm_nonlinearity of, float slope);
 
 /* Adds a parameter, or a buffer (saved with the model, never trained). Errors stick in the model: a name that is empty, longer
@@ -866,7 +868,11 @@ BADM_API badm_result badm_step(badm_trainer *tr, const uint32_t *index, uint32_t
 /* One epoch over samples 0..n-1, shuffled, in batches; the last batch may be shorter and then uses min(S, its size) slots.
    Goes on where a loaded checkpoint stands, also mid-epoch. progress (may be NULL) is called after every step; a value other than
    0 ends the epoch there with BADM_ERR_CANCELLED, and the next call goes on. */
-typedef struct badm_progress { uint32_t epoch, sample, samples; badm_report last; float loss, accuracy; /* means of this call so far */ } badm_progress;
+typedef struct badm_progress {
+    uint32_t epoch, sample, samples;
+    badm_report last;
+    float loss, accuracy;           /* means of this call so far */
+} badm_progress;
 typedef int (*badm_progress_fn)(const badm_progress *p, void *user);
 BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, badm_progress_fn progress, void *user);
 
@@ -2004,9 +2010,9 @@ BADM_I_OFTEN
 /* =====================================================================================================================
    >>kernels    Sums in an order that depends on shapes alone, and matrix products.
 
-   A product's element c[i][j] is one chain: it begins with zero, a bias or what c holds, and takes the terms a[i][p]*b[p][j] in the order of p,
-   each by one fused multiply-add where the machine has it, else by a multiplication and an addition. Blocking, packing and vector
-   width change which elements are computed together, never the chain; so all paths agree, tails included.
+   A product's element c[i][j] is one chain: it begins with zero, a bias or what c holds, and takes the terms a[i][p]*b[p][j] in the
+   order of p, each by one fused multiply-add where the machine has it, else by a multiplication and an addition. Blocking, packing
+   and vector width change which elements are computed together, never the chain; so all paths agree, tails included.
    ===================================================================================================================== */
 
 /* Sixteen lanes within a block, lanes added as a tree, blocks added with their rounding errors carried along: accurate, and
@@ -3549,7 +3555,7 @@ BADM_I_INLINE float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
 
 BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
 {
-    int fresh;
+    int fresh = 0;
     float *g = t->dry ? NULL : badm_i_grad_start(t, x, &fresh);
     if (g && fresh) memset(g, 0, badm_size(x) * sizeof(float));
     return g;
@@ -7148,7 +7154,7 @@ static badm_csr *badm_i_csr_alloc(badm_memory *mem, const char *operation, uint3
     if (rows == 0 || cols == 0)
         badm_i_error(e, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("%0 rows and %1 columns: at least one of each is expected"), NULL,
                      rows, cols);
-    else if (rows > (badm_dim)-1 || cols > (badm_dim)-1 || (uint64_t)n > 0xFFFFFFFFu || bytes == BADM_I_NONE)
+    else if (rows != (badm_dim)rows || cols != (badm_dim)cols || (uint64_t)n > 0xFFFFFFFFu || bytes == BADM_I_NONE)
         badm_i_error(e, BADM_ERR_MEMORY, operation, BADM_I_TEXT("%0 rows and %1 entries are more than this machine can count"),
                      NULL, rows, (unsigned long)n);
     else if ((a = (badm_csr *)badm_i_alloc(mem, bytes)) == NULL)
@@ -7420,7 +7426,7 @@ static void badm_i_sparse_matmul_forward(badm_tape *t, badm_tensor *y)
 static void badm_i_sparse_matmul_backward(badm_tape *t, badm_tensor *y)
 {
     const badm_csr *a = *(const badm_csr *const *)y->args;
-    int fresh;
+    int fresh = 0;
     float *dx = a->turned ? badm_i_grad_start(t, y->in[0], &fresh) : NULL;
     if (dx) badm_i_sparse_multiply(t, a->turned, y->grad, badm_i_last(y), !fresh, dx);
 }
@@ -8875,7 +8881,8 @@ static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s
         for (j = 0; j < tr->range_count; j++) {
             const badm_i_range *r = &tr->range[j];
             badm_metric metric = badm_i_metric(tr, r->param);
-            float penalty = tr->rates.sigma / (float)tr->d.local_steps / badm_i_scale(tr, r->param), rho = tr->rates.rho / badm_i_scale(tr, r->param);
+            float scale = badm_i_scale(tr, r->param);
+            float penalty = tr->rates.sigma / (float)tr->d.local_steps / scale, rho = tr->rates.rho / scale;
             for (i = 0; i < r->n; i += n) {
                 float q[BADM_I_RUN], v_next[BADM_I_RUN];
                 size_t o = r->param->gradient + r->start + i, e;
@@ -9521,13 +9528,13 @@ static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
     settled = steps > 0 && (now < 1e-2f * s->first_gradient || badm_i_abs(s->high) < 1e-3f * s->first_loss);
     if (tr->method->id == 0 && steps >= BADM_I_WINDOW && s->against < -0.3f && !settled) {
         set |= BADM_SEES_OSCILLATION;
-        badm_i_put(o,
-                   BADM_I_TEXT("oscillation: successive gradients point against each other; the step is too long: double sigma and rho\n"));
+        badm_i_put(o, BADM_I_TEXT("oscillation: successive gradients point against each other; the step is too long: double sigma and "
+                                  "rho\n"));
     }
     if (steps >= BADM_I_WINDOW && s->motion < 1e-5f && now > 0.1f * s->first_gradient && s->first_gradient > 0) {
         set |= BADM_SEES_CRAWL;
-        badm_i_put(o,
-                   BADM_I_TEXT("crawl: the parameters hardly move though the gradient is as large as at first; the step is too short: divide sigma and rho by ten (lr: times ten)\n"));
+        badm_i_put(o, BADM_I_TEXT("crawl: the parameters hardly move though the gradient is as large as at first; the step is too short: "
+                                  "divide sigma and rho by ten (lr: times ten)\n"));
     }
     if (tr->memory_wanted) {
         set |= BADM_SEES_MEMORY;
@@ -10693,7 +10700,8 @@ static const char *badm_i_setting_name(size_t i)
     (void)i;
     return "";
 #else
-    static const char *const name[] = { "method", "form", "metric", "sub_batches", "local_steps", "seed", "seed (high half)", "second_moment_of_slots", "micro_batch" };
+    static const char *const name[] = { "method", "form", "metric", "sub_batches", "local_steps", "seed", "seed (high half)",
+                                        "second_moment_of_slots", "micro_batch" };
     return i < sizeof name / sizeof *name ? name[i] : "unknown";
 #endif
 }
@@ -12013,11 +12021,13 @@ static int badm_i_read_entry(badm_i_file *f, const badm_i_entry *e, unsigned cha
     p = stage + 4 * e->item->at;
     for (i = 0; e->item->counts && i < e->item->count; i++) {
         unsigned char b[8];
+        uint64_t value;
         float x;
         if (!badm_i_read(f, b, 8)) return 0;
         if (b[7] > 127)
             return badm_i_item_fail(f, BADM_ERR_FORMAT, BADM_I_TEXT("%nvalue %0 is negative, a count is expected"), e->item, i, 0);
-        x = (float)badm_i_bytes_value(b, 8, 0);
+        value = badm_i_bytes_value(b, 8, 0);
+        x = (float)value;
         memcpy(p + 4 * i, &x, 4);
     }
     if (e->item->counts) return 1;

@@ -452,8 +452,9 @@ int main(int argc, char **argv)
             printf("%lu %lu %lu -1\n", (unsigned long)(badm_model_size(k.model) * sizeof(float)),
                    (unsigned long)badm_trainer_memory(k.trainer), (unsigned long)tapes);
         } else {
+            part *shown = number("evaluate") == 0 ? NULL : number("target") == 0 ? &k.held_out : &k.test;
             double seconds = worker_seconds(run, &k, (size_t)number("every"));
-            answer(&k, seconds, (double)k.report.loss, number("evaluate") ? number("target") ? &k.test : &k.held_out : NULL);
+            answer(&k, seconds, (double)k.report.loss, shown);
         }
         fflush(stdout);
     }
