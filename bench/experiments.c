@@ -7,6 +7,7 @@
      local      local steps: K = 4 against K = 1 and against a batch four times larger
      gradient   the smallest |grad F|^2 seen against steps, logistic regression on a9a
      forms      the collapsed against the per-slot form when the last batch of an epoch is short
+     slots      what S gradients a step tell: their mean square as second moment, steps shrunk by signal-to-noise
    DATA has mnist/ and libsvm/; OUT is a folder that exists, for the CSV files. --quick: small sizes, to see that all
    of it runs.
    Ends with lines "RESULT name value". experiments.sh runs everything and draws the plots. */
@@ -20,7 +21,7 @@
 #include <time.h>
 
 enum {
-    MAX_EPOCHS = 64, MAX_GRID = 12, MAX_SEEDS = 3,
+    MAX_EPOCHS = 64, MAX_GRID = 12, MAX_SEEDS = 5,
     HELD_OUT = 5000         /* the last training images; never trained on while step sizes are chosen */
 };
 
@@ -152,6 +153,7 @@ typedef struct {
     uint32_t batch, sub_batches, workers, micro_batch, local_steps, epochs;
     uint64_t seed;                  /* of the initial weights and the order of the samples */
     int decay;                      /* linear decay to 0 over the run, else a constant rate */
+    int of_slots, shrink;           /* see look_at_slots */
 } setting;
 
 static setting usual(void)
@@ -190,6 +192,25 @@ static void describe(badm_trainer_desc *d, const setting *s, badm_model *m, net 
     d->monitors = 0;                /* nobody looks at them here */
 }
 
+typedef struct { badm_trainer *tr; int of_slots, shrink; } slot_view;
+
+/* With second_moment_of_slots the trainer hands over the mean gradient, then the mean of the slots' squares, between their
+   computation and their use. The second moment stays that mean of squares (of_slots), or becomes the mean's square as usual;
+   shrink multiplies the mean by signal / (signal + noise), the noise being the variance of a mean of S. */
+static int look_at_slots(float *buf, size_t n, void *user)
+{
+    const slot_view *v = (const slot_view *)user;
+    float *mean = v->tr->mean;
+    size_t i;
+    if (buf != v->tr->mean_square) return 0;
+    for (i = 0; i < n; i++) {
+        float signal = mean[i] * mean[i], noise = (buf[i] - signal) / (float)(v->tr->active - 1);
+        if (!v->of_slots) buf[i] = signal;
+        if (v->shrink && noise > 0) mean[i] *= signal / (signal + noise);
+    }
+    return 0;
+}
+
 static badm_trainer *trainer_new(const badm_trainer_desc *d)
 {
     badm_trainer *tr;
@@ -221,11 +242,17 @@ static outcome run(const setting *s, const digits *train, const digits *check, i
     badm_model *m = net_new(&n, s->seed, train);
     badm_trainer_desc d;
     badm_trainer *tr;
+    slot_view view;
     outcome o;
     uint32_t e;
     memset(&o, 0, sizeof o);
     describe(&d, s, m, &n);
-    tr = trainer_new(&d);
+    view.of_slots = s->of_slots; view.shrink = s->shrink;
+    if (s->of_slots || s->shrink) {
+        d.second_moment_of_slots = 1;
+        d.allreduce = look_at_slots; d.allreduce_user = &view;
+    }
+    view.tr = tr = trainer_new(&d);
     for (e = 0; e < s->epochs && !o.diverged; e++) {
         double from = seconds_now();
         badm_result r = badm_epoch(tr, train->n, s->batch, NULL, NULL);
@@ -252,6 +279,7 @@ typedef struct {
     int count, best;
     float step[MAX_GRID];                   /* ascending */
     double accuracy[MAX_GRID], loss[MAX_GRID];
+    int of_slots, shrink;
 } contender;
 
 static setting setting_of(const contender *c, const setting *base)
@@ -259,6 +287,7 @@ static setting setting_of(const contender *c, const setting *base)
     setting s = *base;
     s.method = c->method ? c->method() : NULL;
     s.metric = c->metric;
+    s.of_slots = c->of_slots; s.shrink = c->shrink;
     return s;
 }
 
@@ -353,10 +382,10 @@ static double mean_loss(const outcome *o, int seeds, uint32_t epoch)
 static void batches(const digits *train, const digits *test)
 {
     contender c[4] = {
-        { "badm_plain", NULL, BADM_PLAIN, 1, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "badm_diagonal", NULL, BADM_DIAGONAL, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "badm_orthogonal", NULL, BADM_ORTHOGONAL, 0.04f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "adam", badm_method_adam, BADM_PLAIN, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 } }
+        { "badm_plain", NULL, BADM_PLAIN, 1, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "badm_diagonal", NULL, BADM_DIAGONAL, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "badm_orthogonal", NULL, BADM_ORTHOGONAL, 0.04f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "adam", badm_method_adam, BADM_PLAIN, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 }
     };
     static outcome o[4][MAX_SEEDS];
     static const uint32_t micro[] = { 100, 500, 2500, 0 };
@@ -421,13 +450,13 @@ static void compare(const digits *train, const digits *test)
 {
     enum { N = 7, ADAM = 3 };
     contender c[N] = {
-        { "badm_plain", NULL, BADM_PLAIN, 1, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "badm_diagonal", NULL, BADM_DIAGONAL, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "badm_orthogonal", NULL, BADM_ORTHOGONAL, 0.01f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "adam", badm_method_adam, BADM_PLAIN, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "nadam", badm_method_nadam, BADM_PLAIN, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "nesterov", badm_method_nesterov, BADM_PLAIN, 0.1f, 0, 0, { 0 }, { 0 }, { 0 } },
-        { "muon", badm_method_muon, BADM_PLAIN, 0.01f, 0, 0, { 0 }, { 0 }, { 0 } }
+        { "badm_plain", NULL, BADM_PLAIN, 1, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "badm_diagonal", NULL, BADM_DIAGONAL, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "badm_orthogonal", NULL, BADM_ORTHOGONAL, 0.01f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "adam", badm_method_adam, BADM_PLAIN, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "nadam", badm_method_nadam, BADM_PLAIN, 2e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "nesterov", badm_method_nesterov, BADM_PLAIN, 0.1f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "muon", badm_method_muon, BADM_PLAIN, 0.01f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 }
     };
     static outcome o[N][MAX_SEEDS];
     int seeds = quick ? 1 : 3, i, k;
@@ -793,6 +822,62 @@ static void forms(const digits *train)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
+   slots: what S gradients a step tell
+   --------------------------------------------------------------------------------------------------------------------- */
+
+static void slots(const digits *train, const digits *test)
+{
+    enum { N = 4 };
+    contender c[N] = {
+        { "usual", NULL, BADM_DIAGONAL, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 0 },
+        { "mean_of_squares", NULL, BADM_DIAGONAL, 8e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 1, 0 },
+        { "shrunk", NULL, BADM_DIAGONAL, 4e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 0, 1 },
+        { "both", NULL, BADM_DIAGONAL, 8e-3f, 0, 0, { 0 }, { 0 }, { 0 }, 1, 1 }
+    };
+    static outcome o[N][MAX_SEEDS];
+    int seeds = quick ? 2 : MAX_SEEDS, i, k;
+    uint32_t held = quick ? 1000 : HELD_OUT;
+    digits rest = part(train, 0, train->n - held), held_out = part(train, train->n - held, held);
+    setting s = usual();
+    FILE *f;
+
+    s.decay = 1; s.sub_batches = 8;
+    s.epochs = quick ? 1 : 3;
+    printf("step sizes, on %u images, %u epochs, %u held out\n", (unsigned)rest.n, (unsigned)s.epochs, (unsigned)held);
+    f = csv("slots_tuning");
+    tune(c, N, quick ? 1 : 2, &s, 1, &rest, &held_out, f);
+    close_csv(f);
+    for (i = 0; i < N; i++)
+        for (k = 0; k < seeds; k++) {
+            setting one = setting_of(&c[i], &s);
+            one.step = c[i].step[c[i].best];
+            one.seed = (uint64_t)(k + 1);
+            o[i][k] = run(&one, train, test, 1);
+            if (o[i][k].diverged) die(c[i].name, "diverged");
+        }
+    f = csv("slots_final");
+    fprintf(f, "second_moment_and_step,step,test_accuracy,test_accuracy_min,test_accuracy_max,less_usual,half_interval,train_loss,train_loss_over_usual\n");
+    for (i = 0; i < N; i++) {
+        double accuracy[MAX_SEEDS], gain[MAX_SEEDS], spread = 0, loss = mean_loss(o[i], seeds, s.epochs - 1);
+        for (k = 0; k < seeds; k++) {
+            accuracy[k] = (double)o[i][k].check.accuracy;
+            gain[k] = accuracy[k] - (double)o[0][k].check.accuracy;
+        }
+        for (k = 0; k < seeds; k++) spread += pow(gain[k] - mean(gain, (size_t)seeds), 2) / (seeds - 1);
+        fprintf(f, "%s,%.6g,%.5f,%.5f,%.5f,%.5f,%.5f,%.6g,%.4f\n", c[i].name, (double)c[i].step[c[i].best], mean(accuracy, (size_t)seeds),
+                smallest(accuracy, (size_t)seeds), largest(accuracy, (size_t)seeds), mean(gain, (size_t)seeds),
+                2.776 * sqrt(spread / seeds),           /* Student's t for 5 seeds */
+                loss, loss / mean_loss(o[0], seeds, s.epochs - 1));
+        printf("RESULT slots_%s_test_accuracy %.5f\n", c[i].name, mean(accuracy, (size_t)seeds));
+        printf("RESULT slots_%s_train_loss %.6g\n", c[i].name, loss);
+    }
+    close_csv(f);
+    f = csv("slots_curves");
+    write_curves(f, c, N, o, seeds, s.epochs);
+    close_csv(f);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
    Data and main
    --------------------------------------------------------------------------------------------------------------------- */
 
@@ -848,6 +933,7 @@ int main(int argc, char **argv)
         else if (strcmp(what, "speed") == 0) speed(&train);
         else if (strcmp(what, "local") == 0) local(&train);
         else if (strcmp(what, "forms") == 0) forms(&train);
+        else if (strcmp(what, "slots") == 0) slots(&train, &test);
         else die(what, "no such experiment");
         for (i = 0; i < 4; i++) badm_array_free(&memory[i]);
     }

@@ -21,7 +21,7 @@ mkdir -p "$out"
     sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2> /dev/null | sort | uniq -c
 } | tee "$out/machine.txt"
 
-for what in batches compare speed local gradient forms; do
+for what in batches compare speed local gradient forms slots; do
     echo "== $what"
     "$program" "$what" "$data" "$out" ${quick:+"$quick"} > "$out/$what.txt" || { cat "$out/$what.txt"; exit 1; }
     cat "$out/$what.txt"
@@ -42,7 +42,7 @@ if ! command -v gnuplot > /dev/null; then
     echo "gnuplot is missing (Debian: gnuplot-nox): no plots; the figures are in $out/*.csv"
     exit 0
 fi
-for plot in batches compare tuning speed local gradient forms; do
+for plot in batches compare tuning speed local gradient forms slots; do
     for form in "svg size 900,500 font 'sans-serif,14' background '#ffffff'" "pngcairo size 1350,750 font 'sans-serif,18' background '#ffffff'"; do
         case $form in svg*) ending=svg ;; *) ending=png ;; esac
         gnuplot -e "here='$here'; dir='$out'; set terminal $form; set output '$out/$plot.$ending'" "$here/$plot.gp"

@@ -122,6 +122,19 @@ END
     echo "96 leaves the weights of the slots as they are (24 images each), so only rounding is left: the control."
 fi
 
+if have_table slots_final slots; then
+    cat <<'END'
+
+## What S gradients a step tell
+
+`experiments slots`: the diagonal metric, batch 128 in S = 8, 3 epochs, linear decay. The second moment averages the square of the mean gradient (usual) or the
+mean of the slots' squares; "shrunk" multiplies each coordinate of the mean by signal / (signal + noise), the noise being the variance of the mean as the S
+gradients show it. Step sizes as above; 5 paired seeds; the interval is that of the paired differences to the usual form (95 %).
+END
+    table slots_final 'second moment, step|step size|test accuracy (smallest to largest)|less usual|training loss|ratio to usual' \
+        'printf "%s | %g | %.4f (%.4f to %.4f) | %+.4f +- %.4f | %.4f | %.3f", $1, $2, $3, $4, $5, $6, $7, $8, $9'
+fi
+
 if [ -s "$out/tasks.txt" ]; then
     cat <<'END'
 

@@ -50,7 +50,13 @@ quick=$(for file in tests/test_*.c; do basename "$file" .c; done | grep -vE '^te
 
 # ---- sanitizers and memory checkers over the test suite ------------------------------------------------------------------
 
-check_tsan() { need gcc gcc; suite gcc "-O1 -g -fsanitize=thread"; }
+# The programs that train with more than one worker.
+check_tsan()
+{
+    need gcc gcc
+    only=$(for file in $(grep -l workers tests/test_*.c); do basename "$file" .c; done)
+    suite gcc "-O1 -g -fsanitize=thread"
+}
 
 check_asan_ubsan()
 {
@@ -83,7 +89,7 @@ check_tests_clang() { need clang clang; suite clang "-O1"; }
 check_tests_native_contract()
 {
     need gcc gcc
-    only="test_math test_random test_kernels test_autodiff test_methods test_workers" suite gcc "-O3 -march=native -ffp-contract=fast"
+    only="test_math test_random test_autodiff test_workers" suite gcc "-O3 -march=native -ffp-contract=fast"
 }
 
 check_tests_no_simd() { only=$quick suite gcc "-O1 -DBADM_NO_SIMD"; }

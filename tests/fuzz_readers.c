@@ -8,6 +8,8 @@
    tests/fuzz.sh runs all of them. */
 #define BADM_IMPLEMENTATION
 #include "badm.h"
+#include <stdlib.h>
+#include <string.h>
 #include "files.h"
 
 #define FUZZ_BYTES 4096     /* longer inputs find nothing new */
