@@ -136,8 +136,8 @@ static badm_tensor *cnn_loss(badm_tape *t, const badm_batch *b, void *user)
     badm_tensor *x = images_of(t, b, p, &labels);
     image[0] = flat[0] = (badm_dim)b->count;
     x = badm_reshape(t, x, 4, image);
-    x = badm_max_pool2d(t, badm_relu(t, badm_conv2d_forward(t, k->conv[0], x)), 2, 2, 0);
-    x = badm_max_pool2d(t, badm_relu(t, badm_conv2d_forward(t, k->conv[1], x)), 2, 2, 0);
+    x = badm_relu(t, badm_max_pool2d(t, badm_conv2d_forward(t, k->conv[0], x), 2, 2, 0));
+    x = badm_relu(t, badm_max_pool2d(t, badm_conv2d_forward(t, k->conv[1], x), 2, 2, 0));
     x = badm_relu(t, badm_linear_forward(t, k->fc[0], badm_reshape(t, x, 2, flat)));
     return badm_cross_entropy(t, badm_linear_forward(t, k->fc[1], x), badm_labels_u8(t, labels, b));
 }
