@@ -50,7 +50,7 @@ bench-tasks:                    ## whole tasks against PyTorch: language, images
 sizes:                          ## bytes of an XOR program and of the whole implementation
 	@sh tests/sizes.sh
 
-mutants:                        ## plant 40 faults in badm.h one by one: does `make test` see them?
+mutants:                        ## plant 54 faults in badm.h one by one: does `make test` see them?
 	@JOBS=$(JOBS) sh tests/mutants.sh $(RANGE)
 
 coverage:                       ## which lines of badm.h the tests reach

@@ -106,14 +106,12 @@ static const char *complete_options(options *o)
 static int read_options(options *o, int argc, char **argv)
 {
     const option known[] = {
-        { "--epochs", &o->epochs, NULL, NULL, NULL },           { "--batch", &o->batch, NULL, NULL, NULL },
-        { "--sub-batches", &o->sub_batches, NULL, NULL, NULL }, { "--workers", &o->workers, NULL, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL, NULL },               { "--images", &o->images, NULL, NULL, NULL },
-        { "--held-out", &o->held_out, NULL, NULL, NULL },       { "--test-images", &o->test_images, NULL, NULL, NULL },
-        { "--step", NULL, &o->step, NULL, NULL },               { "--method", NULL, NULL, &o->method_name, NULL },
-        { "--set", NULL, NULL, &o->set_name, NULL },            { "--load", NULL, NULL, &o->load, NULL },
-        { "--out", NULL, NULL, &o->out, NULL },                 { "--help", NULL, NULL, NULL, &o->help },
-        { "-h", NULL, NULL, NULL, &o->help },                   { NULL, NULL, NULL, NULL, NULL }
+        { "--epochs", COUNT, &o->epochs },           { "--batch", COUNT, &o->batch },             { "--sub-batches", COUNT, &o->sub_batches },
+        { "--workers", COUNT, &o->workers },         { "--seed", COUNT, &o->seed },               { "--images", COUNT, &o->images },
+        { "--held-out", COUNT, &o->held_out },       { "--test-images", COUNT, &o->test_images }, { "--step", POSITIVE, &o->step },
+        { "--method", TEXT, &o->method_name },       { "--set", TEXT, &o->set_name },             { "--load", TEXT, &o->load },
+        { "--out", TEXT, &o->out },                  { "--help", FLAG, &o->help },                { "-h", FLAG, &o->help },
+        { NULL, FLAG, NULL }
     };
     const char *wrong;
     memset(o, 0, sizeof *o);

@@ -76,14 +76,12 @@ static const char *complete_options(options *o)
 static int read_options(options *o, int argc, char **argv)
 {
     const option known[] = {
-        { "--epochs", &o->epochs, NULL, NULL, NULL },           { "--batch", &o->batch, NULL, NULL, NULL },
-        { "--sub-batches", &o->sub_batches, NULL, NULL, NULL }, { "--workers", &o->workers, NULL, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL, NULL },               { "--images", &o->images, NULL, NULL, NULL },
-        { "--held-out", &o->held_out, NULL, NULL, NULL },       { "--lr", NULL, &o->lr, NULL, NULL },
-        { "--sigma", NULL, &o->sigma, NULL, NULL },             { "--rho", NULL, &o->rho, NULL, NULL },
-        { "--metric", NULL, NULL, &o->metric_name, NULL },      { "--out", NULL, NULL, &o->out, NULL },
-        { "--softmax", NULL, NULL, NULL, &o->softmax },         { "--help", NULL, NULL, NULL, &o->help },
-        { "-h", NULL, NULL, NULL, &o->help },                   { NULL, NULL, NULL, NULL, NULL }
+        { "--epochs", COUNT, &o->epochs },           { "--batch", COUNT, &o->batch },             { "--sub-batches", COUNT, &o->sub_batches },
+        { "--workers", COUNT, &o->workers },         { "--seed", COUNT, &o->seed },               { "--images", COUNT, &o->images },
+        { "--held-out", COUNT, &o->held_out },       { "--lr", POSITIVE, &o->lr },                { "--sigma", POSITIVE, &o->sigma },
+        { "--rho", POSITIVE, &o->rho },              { "--metric", TEXT, &o->metric_name },       { "--out", TEXT, &o->out },
+        { "--softmax", FLAG, &o->softmax },          { "--help", FLAG, &o->help },                { "-h", FLAG, &o->help },
+        { NULL, FLAG, NULL }
     };
     const char *wrong;
     memset(o, 0, sizeof *o);

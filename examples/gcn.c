@@ -9,48 +9,13 @@
 
    The graph is one batch: S = 1, and the rows of sparse products are spread over the workers, with the same bits for any number
    of them. */
-#include "example_data.h"           /* first: it asks for POSIX */
+#define PROGRAM "gcn"
+#define BADM_IMPLEMENTATION
+#include "example_program.h"        /* first: it asks for POSIX; includes badm.h */
 
 #include <math.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
-#ifndef _WIN32
-#include <unistd.h>
-#endif
-
-#define BADM_IMPLEMENTATION
-#include "badm.h"
 
 enum { MAX_CLASSES = 64, MAX_SEEDS = 100 };
-
-/* Set by Ctrl-C; the trainers look at it. A second Ctrl-C ends the program the hard way. */
-static volatile int cancelled;
-
-static void on_interrupt(int sign)
-{
-    cancelled = 1;
-    signal(sign, SIG_DFL);
-}
-
-static double now(void)
-{
-#ifdef _WIN32
-    return (double)clock() / CLOCKS_PER_SEC;        /* the time of day on this system, not the processor's */
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-#endif
-}
-
-static int complain(const char *sentence)
-{
-    fflush(stdout);
-    fprintf(stderr, "gcn: %s\n", sentence);
-    return 0;
-}
 
 /* ------------------------------------------------------------------------------------------------------------------
    Options
@@ -84,78 +49,28 @@ static const char usage[] =
     "  --out DIR       where gcn.safetensors and gcn.svg go (build if there is one, else .)\n"
     "  --help          this text\n";
 
-static int read_count(const char *text, uint32_t *out)
-{
-    char *end;
-    unsigned long v = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || v < 1 || v > 1000000000ul) return 0;
-    *out = (uint32_t)v;
-    return 1;
-}
-
-static int read_number(const char *text, float *out)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= 0 && v < 1e12)) return 0;
-    *out = (float)v;
-    return 1;
-}
-
-/* Sets the option `name`. NULL, or what is wrong with it. */
-static const char *read_option(options *o, const char *name, const char *value)
-{
-    const struct { const char *name; uint32_t *count; float *number; const char **text; } known[] = {
-        { "--epochs", &o->epochs, NULL, NULL },   { "--seeds", &o->seeds, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL },       { "--hidden", &o->hidden, NULL, NULL },
-        { "--workers", &o->workers, NULL, NULL }, { "--dropout", NULL, &o->dropout, NULL },
-        { "--decay", NULL, &o->decay, NULL },     { "--lr", NULL, &o->lr, NULL },
-        { "--step", NULL, &o->step, NULL },       { "--momentum", NULL, &o->momentum, NULL },
-        { "--name", NULL, NULL, &o->name },       { "--out", NULL, NULL, &o->out }
-    };
-    size_t i;
-    for (i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(name, known[i].name)) continue;
-        if (!value) return "needs a value";
-        if (known[i].count) return read_count(value, known[i].count) ? NULL : "needs a whole number above 0";
-        if (known[i].number) return read_number(value, known[i].number) ? NULL : "needs a number, 0 or more";
-        *known[i].text = value;
-        return NULL;
-    }
-    return "is no option; --help lists them";
-}
-
-static int is_folder(const char *path)
-{
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-}
-
+/* 0: a sentence has been printed. */
 static int read_options(options *o, int argc, char **argv)
 {
-    int i;
+    const option known[] = {
+        { "--epochs", COUNT, &o->epochs },      { "--seeds", COUNT, &o->seeds },        { "--seed", COUNT, &o->seed },
+        { "--hidden", COUNT, &o->hidden },      { "--workers", COUNT, &o->workers },    { "--dropout", NUMBER, &o->dropout },
+        { "--decay", NUMBER, &o->decay },       { "--lr", POSITIVE, &o->lr },           { "--step", POSITIVE, &o->step },
+        { "--momentum", NUMBER, &o->momentum }, { "--name", TEXT, &o->name },           { "--out", TEXT, &o->out },
+        { "--tune", FLAG, &o->tune },           { "--help", FLAG, &o->help },           { "-h", FLAG, &o->help },
+        { NULL, FLAG, NULL }
+    };
     memset(o, 0, sizeof *o);
     o->name = "cora";
     o->epochs = 200; o->seeds = 10; o->seed = 1; o->hidden = 16;
     o->dropout = 0.5f; o->decay = 5e-4f; o->lr = 0.01f; o->step = 0.01f; o->momentum = 0.9f;
     o->workers = badm_cpu_count();
-    o->out = is_folder("build") ? "build" : ".";
-    for (i = 1; i < argc; i++) {
-        const char *wrong;
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) { o->help = 1; return 1; }
-        if (!strcmp(argv[i], "--tune")) { o->tune = 1; continue; }
-        if (strncmp(argv[i], "--", 2)) {
-            if (o->data) return complain("one folder with data is expected; --help lists the options");
-            o->data = argv[i];
-            continue;
-        }
-        wrong = read_option(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-        if (wrong) { fprintf(stderr, "gcn: %s %s\n", argv[i], wrong); return 0; }
-        i++;
-    }
-    if (o->seeds > MAX_SEEDS) return complain("--seeds: at most 100 are expected");
-    if (!(o->step > 0)) return complain("--step: a number above 0 is expected");
-    if (!(o->momentum < 1) || !(o->dropout < 1)) return complain("--momentum and --dropout: numbers below 1 are expected");
+    o->out = default_out();
+    if (!read_arguments(known, argc, argv, &o->data)) return 0;
+    if (!o->epochs || !o->hidden || !o->workers) return complain("--epochs, --hidden and --workers need at least 1");
+    if (!o->seeds || o->seeds > MAX_SEEDS) return complain("--seeds needs 1 to 100");
+    if (!(o->momentum < 1) || !(o->dropout < 1)) return complain("--momentum and --dropout need numbers below 1");
+    if (!*o->out) return complain("--out needs a folder");
     return 1;
 }
 
@@ -534,7 +449,7 @@ typedef struct experiment {
     const options *o;
     const graph *g;
     split s;
-    int terminal;
+    terminal terminal;
     double *seconds;                /* of every epoch of BADM's, for the median */
     size_t epochs;
 } experiment;
@@ -556,6 +471,7 @@ static int run(experiment *x, int adam, float step, uint32_t seed, outcome *out,
     badm_report report;
     badm_score train, validation, test;
     uint32_t epoch;
+    char line[128];
     int ok = 0;
     memset(&report, 0, sizeof report);
     if (!m) return complain("not enough memory for the network");
@@ -581,11 +497,12 @@ static int run(experiment *x, int adam, float step, uint32_t seed, outcome *out,
             goto done;
         }
         if (!adam && x->seconds) x->seconds[x->epochs++] = now() - begin;
-        if (x->terminal && (epoch + 1) % 20 == 0) {
+        if (x->terminal.live && (epoch + 1) % 20 == 0) {
             if (!score(tr, &held_out, x->s.validation, &validation)) goto done;
-            printf("\r%s, seed %lu: epoch %3lu of %lu   loss %.3f   validation %.3f ", adam ? "Adam" : "BADM", (unsigned long)seed,
-                   (unsigned long)epoch + 1, (unsigned long)o->epochs, (double)report.loss, (double)validation.accuracy);
-            fflush(stdout);
+            snprintf(line, sizeof line, "%s, seed %lu: epoch %3lu of %lu   loss %.3f   validation %.3f", adam ? "Adam" : "BADM",
+                     (unsigned long)seed, (unsigned long)epoch + 1, (unsigned long)o->epochs, (double)report.loss,
+                     (double)validation.accuracy);
+            show_line(&x->terminal, line);
         }
     }
     if (!score(tr, &held_out, x->s.train, &train) || !score(tr, &held_out, x->s.validation, &validation)
@@ -605,8 +522,6 @@ done:
     return ok;
 }
 
-static void clear_line(const experiment *x) { if (x->terminal) { printf("\r%78s\r", ""); fflush(stdout); } }
-
 /* Mean and deviation of test accuracies; validation's mean decides when tuning. */
 typedef struct summary { double validation, test, deviation; } summary;
 
@@ -618,8 +533,8 @@ static int run_seeds(experiment *x, int adam, float step, badm_model *keep, summ
     double squares = 0;
     memset(out, 0, sizeof *out);
     for (i = 0; i < n; i++) {
-        if (!run(x, adam, step, x->o->seed + i, &runs[i], keep, &best)) { clear_line(x); return 0; }
-        clear_line(x);
+        if (!run(x, adam, step, x->o->seed + i, &runs[i], keep, &best)) { clear_line(&x->terminal); return 0; }
+        clear_line(&x->terminal);
         if (shown)
             printf("  %-4s  seed %3lu   loss %.3f   training %.3f   validation %.3f   test %.3f\n", adam ? "Adam" : "BADM",
                    (unsigned long)(x->o->seed + i), (double)runs[i].loss, (double)runs[i].train, (double)runs[i].validation,
@@ -764,19 +679,18 @@ static void write_svg(FILE *f, const experiment *x, const float *xy, const int32
 }
 
 /* Predicts with the parameters of m; whoever interrupts leaves the old picture. */
-static int draw(const experiment *x, badm_model *m, network *net, const char *path, const char *title)
+static int draw(const experiment *x, badm_model *m, network *net, const char *title)
 {
     const graph *g = x->g;
     badm_trainer_desc d;
     badm_trainer *tr;
-    char part_path[EXAMPLE_PATH + 8];
     float *h = (float *)malloc((size_t)g->nodes * x->o->hidden * sizeof *h);
     float *out = (float *)malloc((size_t)g->nodes * g->classes * sizeof *out);
     float *xy = (float *)malloc(2 * (size_t)g->nodes * sizeof *xy);
     int32_t *guess = (int32_t *)malloc(g->nodes * sizeof *guess);
     uint32_t i, c;
+    output_file svg;
     int ok = 0;
-    FILE *f;
     badm_trainer_defaults(&d);
     d.model = m; d.loss = loss; d.user = net; d.max_batch = g->nodes; d.sub_batches = 1; d.workers = x->o->workers;
     if (!h || !out || !xy || !guess) complain("not enough memory for the picture");
@@ -791,15 +705,11 @@ static int draw(const experiment *x, badm_model *m, network *net, const char *pa
         for (i = 0; i < g->nodes; i++)
             for (guess[i] = 0, c = 1; c < g->classes; c++)
                 if (out[i * g->classes + c] > out[i * g->classes + (uint32_t)guess[i]]) guess[i] = (int32_t)c;
-        snprintf(part_path, sizeof part_path, "%s.part", path);
-        f = fopen(part_path, "w");
-        if (f) write_svg(f, x, xy, guess, title);
-        ok = f && !ferror(f);
-        if (f && fclose(f)) ok = 0;
-#ifdef _WIN32
-        if (ok) remove(path);
-#endif
-        if (!ok || rename(part_path, path)) { remove(part_path); fprintf(stderr, "gcn: %s cannot be written\n", path); ok = 0; }
+        ok = open_output(&svg, x->o->out, "gcn.svg");
+        if (ok) {
+            write_svg(svg.f, x, xy, guess, title);
+            ok = close_output(&svg);
+        }
     }
     free(h); free(out); free(xy); free(guess);
     return ok;
@@ -815,21 +725,12 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int is_terminal(void)
-{
-#ifdef _WIN32
-    return 0;
-#else
-    return isatty(1);
-#endif
-}
-
 static int compare(experiment *x, options *o)
 {
     badm_model *m = badm_model_new(o->seed);
     network net;
     summary badm, adam;
-    char path[EXAMPLE_PATH], title[256];
+    char title[256];
     int ok = 0;
     if (!m) return complain("not enough memory for the network");
     net = new_network(m, x->g, o);
@@ -850,12 +751,8 @@ static int compare(experiment *x, options *o)
     }
     snprintf(title, sizeof title, "%s: %lu nodes, test accuracy %.1f %% (mean of %lu seeds)",
              o->data ? o->name : "made-up communities", (unsigned long)x->g->nodes, 100 * badm.test, (unsigned long)o->seeds);
-    snprintf(path, sizeof path, "%s/gcn.safetensors", o->out);
-    if (badm_save(m, path) != BADM_OK) { complain(badm_model_error(m)); goto done; }
-    printf("saved %s", path);
-    snprintf(path, sizeof path, "%s/gcn.svg", o->out);
-    if (!draw(x, m, &net, path, title)) goto done;
-    printf(" and %s\n", path);
+    if (!save_model(m, o->out, "gcn.safetensors") || !draw(x, m, &net, title)) goto done;
+    printf("saved %s/gcn.safetensors and gcn.svg\n", o->out);
     ok = 1;
 done:
     free(x->seconds);
@@ -877,7 +774,7 @@ int main(int argc, char **argv)
     x.o = &o;
     x.g = &g;
     x.s = split_of(&g);
-    x.terminal = is_terminal();
+    x.terminal = find_terminal();
     if (ok && (x.s.train.n == 0 || x.s.validation.first + x.s.validation.n > g.nodes || x.s.test.n == 0 || x.s.test.n > g.nodes))
         ok = complain("the graph has too few nodes to split: at least 10 are expected");
     if (ok) {

@@ -10,43 +10,11 @@
 
    Sections: options, text, network, saved models, generating, training, main. */
 
-#include "example_data.h"           /* first: it asks for POSIX */
-
-#include <signal.h>
-#include <stdlib.h>
-#include <time.h>
-
+#define PROGRAM "gpt"
 #define BADM_IMPLEMENTATION
-#include "badm.h"
+#include "example_program.h"        /* first: it asks for POSIX; includes badm.h */
 
 enum { MAX_LAYERS = 48, HELD_OUT = 10 /* one part in so many is held out for validation */ };
-
-/* Set by Ctrl-C; the trainer looks at it between sub-batches. A second Ctrl-C ends the program the hard way. */
-static volatile int cancelled;
-
-static void on_interrupt(int sign)
-{
-    cancelled = 1;
-    signal(sign, SIG_DFL);
-}
-
-static double now(void)
-{
-#ifdef _WIN32
-    return (double)clock() / CLOCKS_PER_SEC;
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-#endif
-}
-
-static int complain(const char *sentence)
-{
-    fflush(stdout);
-    fprintf(stderr, "gpt: %s\n", sentence);
-    return 0;
-}
 
 /* ------------------------------------------------------------------------------------------------------------------
    Options
@@ -59,19 +27,18 @@ typedef struct options {
     int help, method_index;
 } options;
 
-/* Step sizes (BADM's is 1/sigma) and momenta when nothing else is asked for. Those who orthogonalise matrices move each direction
-   of one by the step; all else (embeddings, norms, biases) moves by `rest` of it, as Adam does. */
+/* Step sizes (BADM's is 1/sigma) and momenta when nothing else is asked for. */
 typedef struct method_of {
     const char *name;
     badm_metric metric;
     const badm_method *(*method)(void);
-    float step, momentum, rest;
+    float step, momentum;
 } method_of;
 static const method_of methods[] = {
-    { "orthogonal", BADM_ORTHOGONAL, NULL,              0.02f,  0.95f, 0.1f },
-    { "diagonal",   BADM_DIAGONAL,   NULL,              0.002f, 0.9f,  1.0f },
-    { "adamw",      BADM_PLAIN,      badm_method_adamw, 0.002f, 0.9f,  1.0f },
-    { "muon",       BADM_PLAIN,      badm_method_muon,  0.02f,  0.95f, 0.1f }
+    { "orthogonal", BADM_ORTHOGONAL, NULL,              0.02f,  0.95f },
+    { "diagonal",   BADM_DIAGONAL,   NULL,              0.002f, 0.9f },
+    { "adamw",      BADM_PLAIN,      badm_method_adamw, 0.002f, 0.9f },
+    { "muon",       BADM_PLAIN,      badm_method_muon,  0.02f,  0.95f }
 };
 enum { METHODS = sizeof methods / sizeof methods[0] };
 
@@ -100,79 +67,29 @@ static const char usage[] =
     "  --out DIR         where gpt.safetensors and gpt.txt go (build if there is one, else .)\n"
     "  --help            this text\n";
 
-static int read_count(const char *text, uint32_t *out)
-{
-    char *end;
-    unsigned long v = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || v > 100000000ul) return 0;
-    *out = (uint32_t)v;
-    return 1;
-}
-
-static int read_number(const char *text, float *out)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= 0 && v < 1e6)) return 0;
-    *out = (float)v;
-    return 1;
-}
-
-/* Sets the option `name`. NULL, or what is wrong with it. */
-static const char *read_option(options *o, const char *name, const char *value)
-{
-    const struct { const char *name; uint32_t *count; float *number; const char **text; } known[] = {
-        { "--layers", &o->layers, NULL, NULL },           { "--heads", &o->heads, NULL, NULL },
-        { "--width", &o->width, NULL, NULL },             { "--context", &o->context, NULL, NULL },
-        { "--batch", &o->batch, NULL, NULL },             { "--steps", &o->steps, NULL, NULL },
-        { "--sub-batches", &o->sub_batches, NULL, NULL }, { "--workers", &o->workers, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL },               { "--generate", &o->generate, NULL, NULL },
-        { "--top-k", &o->top_k, NULL, NULL },             { "--every", &o->every, NULL, NULL },
-        { "--step", NULL, &o->step, NULL },               { "--temperature", NULL, &o->temperature, NULL },
-        { "--method", NULL, NULL, &o->method },           { "--load", NULL, NULL, &o->load },
-        { "--prompt", NULL, NULL, &o->prompt },           { "--out", NULL, NULL, &o->out }
-    };
-    size_t i;
-    for (i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcmp(name, known[i].name)) continue;
-        if (!value) return "needs a value";
-        if (known[i].count) return read_count(value, known[i].count) ? NULL : "needs a whole number";
-        if (known[i].number) return read_number(value, known[i].number) ? NULL : "needs a number of 0 or more";
-        *known[i].text = value;
-        return NULL;
-    }
-    return "is no option; --help lists them";
-}
-
+/* 0: a sentence has been printed. */
 static int read_options(options *o, int argc, char **argv)
 {
-    char sentence[EXAMPLE_SENTENCE];
-    const char *wrong;
-    int i, m = 0;
+    const option known[] = {
+        { "--layers", COUNT, &o->layers },           { "--heads", COUNT, &o->heads },
+        { "--width", COUNT, &o->width },             { "--context", COUNT, &o->context },
+        { "--batch", COUNT, &o->batch },             { "--steps", COUNT, &o->steps },
+        { "--sub-batches", COUNT, &o->sub_batches }, { "--workers", COUNT, &o->workers },
+        { "--seed", COUNT, &o->seed },               { "--generate", COUNT, &o->generate },
+        { "--top-k", COUNT, &o->top_k },             { "--every", COUNT, &o->every },
+        { "--step", POSITIVE, &o->step },            { "--temperature", NUMBER, &o->temperature },
+        { "--method", TEXT, &o->method },            { "--load", TEXT, &o->load },
+        { "--prompt", TEXT, &o->prompt },            { "--out", TEXT, &o->out },
+        { "--help", FLAG, &o->help },                { "-h", FLAG, &o->help },
+        { NULL, FLAG, NULL }
+    };
+    int m = 0;
     memset(o, 0, sizeof *o);
-    o->method = "orthogonal";
-    o->prompt = "\n";
-    o->layers = o->heads = 4;
-    o->width = 128;
-    o->context = 64;
-    o->batch = 12;
-    o->steps = 1000;
-    o->sub_batches = 2;
-    o->workers = badm_cpu_count();
-    o->seed = 1;
-    o->generate = 500;
-    o->every = 100;
-    o->temperature = 0.8f;
-    for (i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) { o->help = 1; return 1; }
-        if (argv[i][0] != '-') { o->text = argv[i]; continue; }
-        wrong = read_option(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-        if (wrong) {
-            snprintf(sentence, sizeof sentence, "%.200s %s", argv[i], wrong);
-            return complain(sentence);
-        }
-        i++;
-    }
+    o->method = "orthogonal"; o->prompt = "\n"; o->out = default_out();
+    o->layers = o->heads = 4; o->width = 128; o->context = 64;
+    o->batch = 12; o->steps = 1000; o->sub_batches = 2; o->workers = badm_cpu_count();
+    o->seed = 1; o->generate = 500; o->every = 100; o->temperature = 0.8f;
+    if (!read_arguments(known, argc, argv, &o->text)) return 0;
     while (m < METHODS && strcmp(o->method, methods[m].name)) m++;
     if (m == METHODS) return complain("--method needs orthogonal, diagonal, adamw or muon");
     o->method_index = m;
@@ -183,11 +100,7 @@ static int read_options(options *o, int argc, char **argv)
     if (o->context < 2 || o->context > 4096) return complain("--context needs 2 to 4096");
     if (!o->batch || !o->steps || !o->every || !o->workers || !o->sub_batches || o->sub_batches > o->batch)
         return complain("--batch, --steps, --every, --workers and --sub-batches need at least 1, --batch at least --sub-batches");
-    if (!o->out) {
-        FILE *there = fopen("build/.", "r");
-        o->out = there ? "build" : ".";
-        if (there) fclose(there);
-    }
+    if (!*o->out) return complain("--out needs a folder");
     return 1;
 }
 
@@ -450,12 +363,6 @@ static int gpt_load(gpt *g, badm_model *m, text *t, const char *path)
     return text_number(t, 0);
 }
 
-static const char *output_path(char path[EXAMPLE_PATH], const options *o, const char *name)
-{
-    snprintf(path, EXAMPLE_PATH, "%.900s/%s", o->out, name);
-    return path;
-}
-
 /* ------------------------------------------------------------------------------------------------------------------
    Generating: the last characters through the network once more for every new one
    ----------------------------------------------------------------------------------------------------------------- */
@@ -592,20 +499,6 @@ static int show_progress(run *r)
     return 1;
 }
 
-/* What is no matrix of a block moves by less where matrices are orthogonalised; embeddings and the head are not. */
-static void set_steps(badm_model *m, const method_of *how)
-{
-    size_t i;
-    if (how->rest == 1.0f) return;
-    for (i = 0; i < badm_param_count(m); i++) {
-        badm_param p = badm_param_at(m, i);
-        int inner = badm_param_shape(p).rank == 2 && !strncmp(badm_param_name(p), "block.", 6);
-        if (badm_param_is_buffer(p) || inner) continue;
-        badm_set_step_scale(m, badm_param_name(p), how->rest);
-        if (how->metric == BADM_ORTHOGONAL && badm_param_shape(p).rank == 2) badm_set_metric(m, badm_param_name(p), BADM_DIAGONAL);
-    }
-}
-
 /* 0: nothing was learned. */
 static int train(gpt *g, badm_model *m, text *t, const options *o)
 {
@@ -617,7 +510,6 @@ static int train(gpt *g, badm_model *m, text *t, const options *o)
     badm_result result = BADM_OK;
     badm_score whole;
     int fine;
-    set_steps(m, how);
     badm_trainer_defaults(&d);
     d.model = m;
     d.loss = gpt_loss;
@@ -671,26 +563,11 @@ static int train(gpt *g, badm_model *m, text *t, const options *o)
 
 /* ------------------------------------------------------------------------------------------------------------------ */
 
-/* Better to hear of it before the training than after. */
-static int can_write(const options *o)
-{
-    char path[EXAMPLE_PATH], sentence[EXAMPLE_PATH + 64];
-    FILE *probe = fopen(output_path(path, o, "gpt.part"), "wb");
-    if (probe) {
-        fclose(probe);
-        remove(path);
-        return 1;
-    }
-    snprintf(sentence, sizeof sentence, "the output folder %.900s is missing or cannot be written to", o->out);
-    return complain(sentence);
-}
-
 static int learn(gpt *g, badm_model *m, text *t, const options *o)
 {
-    char path[EXAMPLE_PATH];
     float *alphabet;
     badm_dim i;
-    if (!can_write(o)) return 0;
+    if (!can_write_to(o->out)) return 0;
     if (!(o->text ? text_read(t, o->text) : text_make(t)) || !text_number(t, 1)) return 0;
     if (t->length / HELD_OUT < o->context + 2 || t->length / o->context < o->batch + 2u)
         return complain("the text is too short: ten times --context, and --batch times --context, are the least");
@@ -699,8 +576,8 @@ static int learn(gpt *g, badm_model *m, text *t, const options *o)
     alphabet = badm_param_data(g->alphabet);
     for (i = 0; i < t->letters; i++) alphabet[i] = (float)t->alphabet[i];
     if (!train(g, m, t, o)) return 0;
-    if (badm_save(m, output_path(path, o, "gpt.safetensors")) != BADM_OK) return complain(badm_model_error(m));
-    printf("\n%s: the model\n\n", path);
+    if (!save_model(m, o->out, "gpt.safetensors")) return 0;
+    printf("\n%s/gpt.safetensors: the model\n\n", o->out);
     return 1;
 }
 
@@ -710,8 +587,7 @@ int main(int argc, char **argv)
     gpt g;
     text t;
     badm_model *m;
-    FILE *copy = NULL;
-    char path[EXAMPLE_PATH];
+    output_file copy;
     int fine, stopped;
     if (!read_options(&o, argc, argv)) return 2;
     if (o.help) { fputs(usage, stdout); return 0; }
@@ -723,11 +599,12 @@ int main(int argc, char **argv)
     stopped = cancelled;
     cancelled = 0;                  /* what was learned until then may still write something */
     signal(SIGINT, on_interrupt);
-    if (fine && !o.load && o.generate) copy = fopen(output_path(path, &o, "gpt.txt"), "wb");
-    if (fine) fine = generate(&g, &t, &o, copy);
-    if (copy) {
-        fine = fclose(copy) == 0 && fine;
-        if (fine) printf("\n%s: this text\n", path);
+    copy.f = NULL;
+    if (fine && !o.load && o.generate) fine = open_output(&copy, o.out, "gpt.txt");
+    if (fine) fine = generate(&g, &t, &o, copy.f);
+    if (copy.f) {
+        fine = close_output(&copy) && fine;
+        if (fine) printf("\n%s: this text\n", copy.path);
     }
     badm_model_free(m);
     text_free(&t);

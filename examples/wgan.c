@@ -96,17 +96,13 @@ static const char *complete_options(options *o)
 static int read_options(options *o, int argc, char **argv)
 {
     const option known[] = {
-        { "--epochs", &o->epochs, NULL, NULL, NULL },             { "--batch", &o->batch, NULL, NULL, NULL },
-        { "--sub-batches", &o->sub_batches, NULL, NULL, NULL },   { "--workers", &o->workers, NULL, NULL, NULL },
-        { "--seed", &o->seed, NULL, NULL, NULL },                 { "--images", &o->images, NULL, NULL, NULL },
-        { "--held-out", &o->held_out, NULL, NULL, NULL },         { "--critic-steps", &o->critic_steps, NULL, NULL, NULL },
-        { "--lr", NULL, &o->lr, NULL, NULL },                     { "--sigma", NULL, &o->sigma, NULL, NULL },
-        { "--rho", NULL, &o->rho, NULL, NULL },                   { "--beta2", NULL, &o->beta2, NULL, NULL },
-        { "--clip", NULL, &o->clip, NULL, NULL },                 { "--generator", NULL, &o->generator_step, NULL, NULL },
-        { "--seconds", NULL, &o->seconds, NULL, NULL },           { "--method", NULL, NULL, &o->method_name, NULL },
-        { "--schedule", NULL, NULL, &o->schedule_name, NULL },    { "--classifier", NULL, NULL, &o->classifier, NULL },
-        { "--out", NULL, NULL, &o->out, NULL },                   { "--help", NULL, NULL, NULL, &o->help },
-        { NULL, NULL, NULL, NULL, NULL }
+        { "--epochs", COUNT, &o->epochs },               { "--batch", COUNT, &o->batch },                 { "--sub-batches", COUNT, &o->sub_batches },
+        { "--workers", COUNT, &o->workers },             { "--seed", COUNT, &o->seed },                   { "--images", COUNT, &o->images },
+        { "--held-out", COUNT, &o->held_out },           { "--critic-steps", COUNT, &o->critic_steps },   { "--lr", POSITIVE, &o->lr },
+        { "--sigma", POSITIVE, &o->sigma },              { "--rho", POSITIVE, &o->rho },                  { "--beta2", POSITIVE, &o->beta2 },
+        { "--clip", POSITIVE, &o->clip },                { "--generator", POSITIVE, &o->generator_step }, { "--seconds", POSITIVE, &o->seconds },
+        { "--method", TEXT, &o->method_name },           { "--schedule", TEXT, &o->schedule_name },       { "--classifier", TEXT, &o->classifier },
+        { "--out", TEXT, &o->out },                      { "--help", FLAG, &o->help },                    { NULL, FLAG, NULL }
     };
     const char *wrong;
     memset(o, 0, sizeof *o);

@@ -85,7 +85,7 @@ run()
                  --out . ;;
         cnn) set -- "$1" "$2" --images 512 --held-out 128 --test-images 64 --epochs 1 --sub-batches 3 --workers "$3" --out . ;;
         vae | wgan) set -- "$1" "$2" --images 768 --held-out 128 --batch 64 --epochs 1 --sub-batches 3 --workers "$3" --out . ;;
-        gcn) set -- "$1" "$2" --epochs 4 --seeds 2 --workers 2 --out . ;;
+        gcn) set -- "$1" "$2" --epochs 4 --seeds 2 --workers "$3" --out . ;;
         mnist | regression) set -- "$1" "$2" "$dir/data" ;;
         *) set -- "$1" "$2" ;;
     esac
@@ -105,10 +105,10 @@ build()
         gcc "$dir/$name.o" "$dir/hooks.o" badm.o -o "$name" -lpthread -lm $wrap || exit
         run "$name" "./$name" 1 >"$name.bits"
         [ -s "$name.bits" ] || { echo "$1: $name computed nothing"; cat output; exit; }
-        case $name in cnn | digits | gpt | mnist | vae | wgan) cksum "$name.safetensors" >>"$name.bits" || exit ;; esac
+        case $name in cnn | digits | gcn | gpt | mnist | vae | wgan) cksum "$name.safetensors" >>"$name.bits" || exit ;; esac
     done
     for workers in 2 3; do
-        for name in cnn digits vae wgan; do
+        for name in cnn digits gcn gpt vae wgan; do
             { run $name ./$name $workers; cksum $name.safetensors; } >$name.$workers
             cmp $name.bits $name.$workers || { echo "$1: $name has other bits with $workers workers than with 1"; exit; }
         done

@@ -5,7 +5,7 @@ tests/test_convolution.c.
     python3 tests/golden/make_convolution.py        writes convolution.h beside this file
 
 Needs torch and numpy; tests need neither, since convolution.h is committed. Everything is computed in double precision
-from inputs that are exact in float. Inputs are not stored: fill() below and golden_fill() in tests/golden.h make the
+from inputs that are exact in float. Inputs are not stored: make_operations.py and golden_fill() in tests/golden.h make the
 same numbers. Of a tensor with more than STORED entries every stride-th is stored, with a weighted sum of all of them.
 """
 import os
@@ -14,41 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from make_operations import AWAY, CHECKSUM_SEED, REAL, fill, integers, number, prime
+
 STORED = 7
-CHECKSUM_SEED = 77
-REAL, AWAY = "REAL", "AWAY"             # the kinds of golden_fill()
-
-
-def fill(kind, seed, n):
-    """A hash of (seed, i) as 24 bits, mapped so that every value is exact in float."""
-    i = np.arange(n, dtype=np.uint32)
-    with np.errstate(over="ignore"):
-        h = i * np.uint32(0x9E3779B9) + np.uint32(seed) * np.uint32(0x85EBCA6B) + np.uint32(1)
-        h ^= h >> np.uint32(16)
-        h *= np.uint32(0x7FEB352D)
-        h ^= h >> np.uint32(15)
-        h *= np.uint32(0x846CA68B)
-        h ^= h >> np.uint32(16)
-    sign = np.where(h & np.uint32(1), -1.0, 1.0)
-    u = (h >> np.uint32(8)).astype(np.float64) / 2.0 ** 24          # [0,1)
-    return (4 * u - 2 if kind == REAL else sign * (0.5 + u)).astype(np.float32).astype(np.float64)
-
-
-def number(x):
-    text = "%.9g" % x
-    return text + ("f" if "." in text or "e" in text else ".0f")
-
-
-def integers(items):
-    return ",".join(str(i) for i in items) or "0"
-
-
-def prime(at_least, shape):
-    """The next prime that divides no dimension: steps of it visit every row and column."""
-    p = at_least
-    while any(p % k == 0 for k in range(2, p)) or any(d % p == 0 for d in shape):
-        p += 1
-    return p
 
 
 class Golden:

@@ -4,31 +4,18 @@
     python3 tests/golden/make_sparse.py        writes sparse.h beside this file
 
 Needs torch and numpy; tests need neither, since sparse.h is committed. Computed in double precision from inputs that are exact in
-float; the dense inputs are made by fill() here and golden_fill() in tests/golden.h alike.
+float; the dense inputs are made by make_operations.py and golden_fill() in tests/golden.h alike.
 """
 import os
 
 import numpy as np
 import torch
 
-
-def fill(seed, shape):
-    """A hash of (seed, i) as 24 bits, mapped to [-2,2) so that every value is exact in float: GOLDEN_REAL."""
-    i = np.arange(int(np.prod(shape)), dtype=np.uint32)
-    with np.errstate(over="ignore"):
-        h = i * np.uint32(0x9E3779B9) + np.uint32(seed) * np.uint32(0x85EBCA6B) + np.uint32(1)
-        h ^= h >> np.uint32(16)
-        h *= np.uint32(0x7FEB352D)
-        h ^= h >> np.uint32(15)
-        h *= np.uint32(0x846CA68B)
-        h ^= h >> np.uint32(16)
-    x = 4 * ((h >> np.uint32(8)).astype(np.float64) / 2.0 ** 24) - 2
-    return torch.tensor(x.reshape(shape))
+from make_operations import REAL, fill, number
 
 
-def number(x):
-    text = "%.9g" % x
-    return text + ("f" if "." in text or "e" in text else ".0f")
+def made(seed, shape):
+    return torch.tensor(fill(REAL, seed, int(np.prod(shape)))).reshape(shape)
 
 
 # Entries in no order, two places named twice, row 2 and column 3 empty.
@@ -47,8 +34,8 @@ def numbers(values):
 def main():
     row, column, value = zip(*ENTRIES)
     sparse = torch.sparse_coo_tensor([row, column], torch.tensor(value, dtype=torch.float64), (ROWS, COLS)).coalesce()
-    x = fill(31, (COLS, WIDTH)).requires_grad_()
-    dy = fill(32, (ROWS, WIDTH))
+    x = made(31, (COLS, WIDTH)).requires_grad_()
+    dy = made(32, (ROWS, WIDTH))
     y = torch.sparse.mm(sparse, x)
     y.backward(dy)
 
