@@ -36,7 +36,7 @@ VAE_EPOCHS = 16
 VAE_PEER_STEPS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 16e-3)
 VAE_OURS = dict(VAE, metric="mixed", step=8e-3, beta=0.9, beta2=0.99, schedule="linear", slots=2, epochs=5)
 CNN = dict(batch=64)
-CNN_PEER_STEPS = (5e-4, 1e-3, 2e-3, 4e-3)
+CNN_PEER_STEPS = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 CNN_OURS = dict(CNN, metric="diagonal", step=4e-3, beta=0.9, schedule="linear", slots=2)
 CNN_99_OURS = dict(CNN_OURS, step=6e-3, beta2=0.99, steps=1300, every=50)
 CNN_EPOCHS = 5
@@ -323,7 +323,7 @@ def paired(b, net, name, grid, seeds, rounds, every, common, methods):
 def fashion(b):
     epoch = 55000 // CNN["batch"]
     common = dict(CNN, images="fashion", slots=2, schedule="linear", steps=CNN_EPOCHS * epoch)
-    grid = dict(badm=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3), adam=(5e-4, 1e-3, 2e-3, 4e-3, 8e-3))
+    grid = dict(badm=(1e-3, 2e-3, 4e-3, 8e-3, 16e-3), adam=(1e-3, 2e-3, 4e-3, 8e-3, 16e-3))
     scores = paired(b, "cnn", "fashion", grid, (1, 2, 3, 4, 5), CNN_EPOCHS, epoch, common,
                     dict(badm=dict(metric="diagonal"), adam=dict(method="adam")))
     gain = [x - y for x, y in zip(scores["badm"], scores["adam"])]
@@ -333,7 +333,7 @@ def fashion(b):
 
 
 def cora(b):
-    common = dict(slots=1, every=200)
+    common = dict(slots=1)
     grid = dict(badm=(2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2), adam=(2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2))
     scores = paired(b, "gcn", "cora", grid, range(1, 11), 1, 200, common, dict(badm=dict(metric="diagonal"), adam=dict(method="adam")))
     result("cora_badm_accuracy", statistics.mean(scores["badm"]))
