@@ -10,6 +10,7 @@ set to None; the training loss is read once a "go".
 import math
 import sys
 import time
+import warnings
 
 import numpy
 import torch
@@ -179,6 +180,7 @@ class Graph:
         d = a.sum(1).rsqrt()
         a = d[:, None] * a * d
         if s["form"] != "dense":
+            warnings.filterwarnings("ignore", "Sparse CSR")         # a beta in PyTorch 1.13
             a, x = a.to_sparse_csr() if s["form"] == "csr" else a.to_sparse().coalesce(), x.to_sparse().coalesce()
         self.whole = a, x, labels
         at = torch.arange(n)
