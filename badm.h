@@ -99,6 +99,8 @@
      >>methods    BADM and the baselines
      >>monitors   residuals, balancing, diagnosis
      >>trainer    plan, step, epoch, evaluation, early stopping
+     >>pdadmm     layers side by side, without backpropagation
+     >>sparse_sgd linear models on compressed rows
      >>checks     gradient check, self test
      >>files      safetensors, npy, IDX, CSV, LIBSVM, C arrays
 
@@ -120,6 +122,7 @@
        BADM_USE_CBLAS         large matrix products by cblas_sgemm of the BLAS you link (-lopenblas, say): see THREADS and BITS
        BADM_CBLAS_HEADER      its header: default <cblas.h>; -DBADM_CBLAS_HEADER='"openblas/cblas.h"' or '<Accelerate/Accelerate.h>'
        BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
+       BADM_NO_PDADMM, BADM_NO_SPARSE_SGD     everywhere: leave out these methods
        BADM_SELF_TEST         compiles badm_self_test()
 
    MEMORY
@@ -912,6 +915,127 @@ BADM_API badm_result badm_best_restore(badm_best *b);
 BADM_API void badm_best_free(badm_best *b);
 
 /* ---------------------------------------------------------------------------------------------------------------------
+   pdADMM (Wang, Chai, Cheng, Zhao 2020, arXiv 2009.02868): trains a stack of linear layers with relu between them without
+   backpropagation, all layers side by side. Not compiled with BADM_NO_PDADMM.
+
+       min  sum_n CE(z_L, y) + nu/2 sum_l |z_l - W_l p_l - b_l|^2 + nu/2 sum_{l<L} |q_l - relu(z_l)|^2
+       subject to  p_{l+1} = q_l,   p_1 = x
+
+   Its augmented Lagrangian has <u_l, p_{l+1} - q_l> + rho/2 |p_{l+1} - q_l|^2 besides. An iteration moves all p, W, b, z, q and u
+   in turn, over all samples at once. Layers exchange p, q and u with their neighbours only, so each is a job of its own: the
+   same bits for any number of workers. What is learned is the network of the model's W and b alone.
+   --------------------------------------------------------------------------------------------------------------------- */
+
+#ifndef BADM_NO_PDADMM
+typedef struct badm_pdadmm badm_pdadmm;
+typedef struct badm_pdadmm_desc {
+    uint32_t filled;                /* badm_pdadmm_defaults' mark */
+    badm_model *model;              /* its weights are where W and b begin, and get every iteration's; must outlive the solver */
+    const badm_linear *layer;       /* from the inputs to the logits, each with a bias; copied */
+    uint32_t layers;                /* L, at least 2 */
+    const float *x;                 /* [samples,in]; must outlive the solver */
+    const int32_t *label;           /* [samples], 0..classes-1; must outlive the solver */
+    uint32_t samples;
+    float nu, rho;                  /* weights of the fits and of the constraints; > 0. Defaults 1e-4 and 4e-4: rho >= 4 nu keeps the
+                                       Lagrangian from growing */
+    float tau, theta;               /* where the backtracking of p and of W begins; defaults rho and nu (0) */
+    uint32_t doublings;             /* of tau and theta at most; a variable that wants more stays as it is. Default 40 */
+    uint32_t fista;                 /* iterations for z_L at most, until it moves by no more than `tolerance`; 500, 1e-4 */
+    float tolerance;
+    uint32_t workers;               /* threads, the caller's included; default: the machine's cores. Not part of the result */
+    badm_memory *memory;            /* NULL: BADM_MALLOC */
+    const volatile int *cancel;     /* looked at before an iteration: BADM_ERR_CANCELLED */
+    double (*clock)(void);          /* seconds, for badm_pdadmm_seconds; called by the workers. NULL: none */
+} badm_pdadmm_desc;
+BADM_API void badm_pdadmm_defaults(badm_pdadmm_desc *d);
+
+typedef struct badm_pdadmm_report {
+    uint64_t iteration;             /* done before this one */
+    float lagrangian;               /* after it; so is the rest */
+    float loss;                     /* mean cross entropy of z_L: of the splitting, not of the network */
+    float primal;                   /* sqrt(sum_l |p_{l+1} - q_l|^2) */
+    float change;                   /* |what it moved|: all of p, W, b, z, q, u as one vector */
+} badm_pdadmm_report;
+
+/* Begins with p, z, q as the network computes them, u = 0. BADM_ERR_ARGUMENT (an unfilled desc, a bad value, layers that do not fit
+   one another), BADM_ERR_LABEL, BADM_ERR_NONFINITE (in x), BADM_ERR_MEMORY, BADM_ERR_THREAD; err may be NULL. Takes about
+   4 samples widths + 3 samples (largest width) workers floats, a width being that of every layer. */
+BADM_API badm_result badm_pdadmm_new(badm_pdadmm **out, const badm_pdadmm_desc *d, badm_error *err);
+BADM_API void badm_pdadmm_free(badm_pdadmm *p);
+
+/* One iteration; then the model has its W and b. BADM_ERR_NONFINITE: the Lagrangian is not finite (rho or nu too large, or tau);
+   the model keeps what the iteration before left, and the solver can only be freed. report may be NULL. */
+BADM_API badm_result badm_pdadmm_step(badm_pdadmm *p, badm_pdadmm_report *report);
+
+/* Grows in depth: `added` layers [width,width] of the same model, width being that of the last hidden layer, become identities
+   (W = I, b = 0) before the last layer. That leaves the network's function as it is; their p, z and q are q of the layer before,
+   u = 0. BADM_ERR_ARGUMENT, BADM_ERR_MEMORY: nothing has changed. */
+BADM_API badm_result badm_pdadmm_grow(badm_pdadmm *p, const badm_linear *added, uint32_t count);
+
+/* A variable of layer l (from 0): 'p' [samples,in] (of layer 0: x), 'z' [samples,out], 'q', 'u' [samples,out] (not of the last
+   layer). NULL: there is none. */
+BADM_API const float *badm_pdadmm_variable(const badm_pdadmm *p, char which, uint32_t layer);
+/* What layer l's two jobs of the last iteration took by the desc's clock. */
+BADM_API double badm_pdadmm_seconds(const badm_pdadmm *p, uint32_t layer);
+BADM_API size_t badm_pdadmm_memory(const badm_pdadmm *p);              /* bytes it holds */
+BADM_API const char *badm_pdadmm_error(badm_pdadmm *p);                /* the last call's error as a sentence; "" if none */
+#endif
+
+/* ---------------------------------------------------------------------------------------------------------------------
+   Linear models on sparse data, by SGD with the aggregation of Defossez and Bach (AdaBatch, arXiv 1711.01761), and by SVRG with the
+   same rule. (Batches that grow, which another paper calls AdaBatch too, are badm_growth.) Not compiled with BADM_NO_SPARSE_SGD.
+
+       F(w) = 1/n sum_i loss(y_i, <x_i,w> + b) + l2/2 |w|^2
+
+   A batch's gradient is the mean of its samples', or in each coordinate k, with c_k samples of the batch that have feature k and
+   p_k the share of all samples that have it,
+       BADM_BY_PRESENCE   sum_i g_i^(k) / c_k:  the mean over those samples alone (the paper's rule)
+       BADM_BY_FREQUENCY  D_k/B sum_i g_i^(k),  D_k = (1 - (1-p_k)^B)/p_k: what that is in expectation
+   so a rare coordinate moves as in B steps of single samples, one that is always there as by the mean. B = 1 is SGD for all three.
+   --------------------------------------------------------------------------------------------------------------------- */
+
+#ifndef BADM_NO_SPARSE_SGD
+typedef enum badm_aggregation { BADM_BY_MEAN, BADM_BY_PRESENCE, BADM_BY_FREQUENCY } badm_aggregation;
+typedef enum badm_sparse_loss { BADM_LOGISTIC, BADM_SQUARED } badm_sparse_loss;
+typedef struct badm_sparse_sgd badm_sparse_sgd;
+
+typedef struct badm_sparse_desc {
+    uint32_t filled;                /* badm_sparse_defaults' mark */
+    const badm_csr *x;              /* [samples,features]; a stored entry is a feature the sample has, were it 0. Must outlive it */
+    const float *y;                 /* [samples]; must outlive it. Logistic: > 0 is one class, all else the other */
+    badm_sparse_loss loss;          /* log(1 + exp(-y m)), y = +-1; 1/2 (m - y)^2 */
+    badm_aggregation aggregation;
+    uint32_t batch;                 /* B; default 1. Part of the result */
+    float lr, l2;                   /* step size; weight of |w|^2/2 (the intercept has none). >= 0; defaults 0.1, 0 */
+    int intercept;                  /* b as well; its gradient is the batch's mean. Default 1 */
+    int svrg;                       /* every epoch begins with the gradient of all samples; steps are by the difference to it */
+    uint64_t seed;                  /* order of the samples */
+    uint32_t workers;               /* threads, the caller's included; default 1. Not part of the result */
+    badm_memory *memory;            /* NULL: BADM_MALLOC */
+    const volatile int *cancel;     /* looked at before every batch: BADM_ERR_CANCELLED, w as it is then */
+} badm_sparse_desc;
+BADM_API void badm_sparse_defaults(badm_sparse_desc *d);
+
+/* Begins at w = 0. BADM_ERR_ARGUMENT, BADM_ERR_NONFINITE (a label), BADM_ERR_MEMORY, BADM_ERR_THREAD; err may be NULL. */
+BADM_API badm_result badm_sparse_new(badm_sparse_sgd **out, const badm_sparse_desc *d, badm_error *err);
+BADM_API void badm_sparse_free(badm_sparse_sgd *s);
+
+/* All samples once, in an order of this epoch's own, in batches of B; the last one may be shorter. l2 and SVRG's mean gradient
+   reach a coordinate when it is next seen, for all steps since, and all of them at the end: w *= exp(-lr l2 D_k) a step.
+   BADM_ERR_NONFINITE: lr is too large; w is as it was before the epoch. */
+BADM_API badm_result badm_sparse_epoch(badm_sparse_sgd *s);
+
+/* F(w), with the l2 term, and |gradient of F|; either may be NULL. */
+BADM_API void badm_sparse_objective(badm_sparse_sgd *s, double *value, double *gradient_norm);
+/* Margins <x_i,w> + b of the rows of another matrix. BADM_ERR_SHAPE: it has more columns than there are weights. */
+BADM_API badm_result badm_sparse_margins(badm_sparse_sgd *s, const badm_csr *x, float *margin);
+
+BADM_API float *badm_sparse_weights(badm_sparse_sgd *s);               /* [features], then b; may be set between epochs */
+BADM_API void badm_sparse_set_lr(badm_sparse_sgd *s, float lr);         /* between epochs */
+BADM_API const char *badm_sparse_error(badm_sparse_sgd *s);             /* the last call's error as a sentence; "" if none */
+#endif
+
+/* ---------------------------------------------------------------------------------------------------------------------
    Checks for your own code
    --------------------------------------------------------------------------------------------------------------------- */
 
@@ -988,6 +1112,12 @@ BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t fea
                                       badm_error *err);
 BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem,
                                            badm_error *err);
+/* The same into compressed rows, to be freed with badm_csr_free: what the file names is stored, in ascending order, zeros too; a
+   row may be empty. */
+BADM_API badm_result badm_libsvm_load_csr(badm_csr **x, badm_array *y, uint32_t features, const char *path, badm_memory *mem,
+                                          badm_error *err);
+BADM_API badm_result badm_libsvm_load_csr_from(badm_csr **x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem,
+                                               badm_error *err);
 
 #ifdef __cplusplus
 }
@@ -1351,6 +1481,16 @@ static void badm_i_free(badm_memory *mem, void *p)
     }
 }
 
+/* Gives out pieces of a block; with base NULL only counts. */
+typedef struct badm_i_carver { unsigned char *base; size_t used; } badm_i_carver;
+
+static void *badm_i_carve(badm_i_carver *c, size_t count, size_t each)
+{
+    size_t from = badm_i_round_up(c->used, BADM_I_ALIGN);
+    c->used = badm_i_plus(from, badm_i_times(count, each));
+    return c->base ? c->base + from : NULL;
+}
+
 /* What badm_i_alloc takes for `bytes`, at most. */
 static size_t badm_i_alloc_cost(size_t bytes) { return badm_i_plus(bytes, BADM_I_HEAD + BADM_I_ALIGN); }
 
@@ -1703,12 +1843,15 @@ BADM_I_INLINE float badm_i_tanh(float x)
 
 BADM_API float badm_tanhf(float x) { return badm_i_tanh(x); }
 
-BADM_I_INLINE float badm_i_sigmoid(float x)
+/* sigmoid(x), e being exp(-|x|). */
+BADM_I_INLINE float badm_i_sigmoid_of(float x, float e)
 {
-    float e = badm_i_exp(-badm_i_abs(x)), share = e / (1.0f + e);
+    float share = e / (1.0f + e);
     float low = badm_i_choose(e < 0.5f, e - e * share, share);          /* the former rounds less where e is small */
     return badm_i_choose(x >= 0, 1.0f / (1.0f + e), low);
 }
+
+BADM_I_INLINE float badm_i_sigmoid(float x) { return badm_i_sigmoid_of(x, badm_i_exp(-badm_i_abs(x))); }
 
 BADM_API float badm_sigmoidf(float x) { return badm_i_sigmoid(x); }
 
@@ -3338,6 +3481,7 @@ enum { BADM_I_BUFFERS_NONE, BADM_I_BUFFERS_ALL, BADM_I_BUFFERS_TRAINED };
 /* A part of an operation's loop: reads the tape, writes only what no other part reads or writes, so that neither the number of parts
    nor who runs them shows. */
 typedef void (*badm_i_part)(const badm_tape *t, void *arg, uint32_t part);
+typedef struct badm_i_pool badm_i_pool;         /* threads (>>workers) */
 
 /* Gradients that have been used up, for later ones of the same size: what is written next then stands in a near cache. */
 #define BADM_I_SPARES 8
@@ -3364,7 +3508,7 @@ struct badm_tape {
     uint8_t dry, training, recording, counted, buffers;     /* buffers: whose may be changed */
     uint32_t team;                  /* workers that may share an operation's loop; 0 or 1: nobody helps */
     void (*spread)(badm_tape *t, uint32_t parts, badm_i_part run, void *arg);       /* hands parts to the team */
-    badm_trainer *trainer;          /* whose team it is */
+    badm_i_pool *pool;              /* the team's */
     badm_i_spare spare[BADM_I_SPARES];
     uint32_t spares;
     badm_error error;
@@ -4705,7 +4849,8 @@ BADM_API badm_tensor *badm_cross_entropy(badm_tape *t, badm_tensor *logits, cons
 
 /* ---- losses that are means over all elements ---- */
 
-static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_tensor *x, badm_tensor *target)
+static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_tensor *x, badm_tensor *target, const void *args,
+                                       size_t args_bytes)
 {
     badm_tensor *in[2];
     badm_shape a = badm_i_shape_of(x), b = badm_i_shape_of(target);
@@ -4713,12 +4858,13 @@ static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_ten
         return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a and target %b: equal shapes are expected"), x, target);
     in[0] = x;
     in[1] = target;
-    return badm_record(t, op, 0, NULL, 2, in, NULL, 0);
+    return badm_record(t, op, 0, NULL, 2, in, args, args_bytes);
 }
 
-/* A mean over pairs: terms run by run, added up in lanes. */
+/* A mean over pairs: terms run by run, added up in lanes. kept [n]: what `terms` leaves for backward. */
 static void badm_i_loss_forward(badm_tape *t, badm_tensor *y,
-                                void (*terms)(int level, size_t n, const float *from, const float *target, float *to))
+                                void (*terms)(int level, size_t n, const float *from, const float *target, float *to, float *kept),
+                                float *kept)
 {
     const float *x = y->in[0]->data, *z = y->in[1]->data;
     size_t n = badm_size(y->in[0]), i, part;
@@ -4726,7 +4872,7 @@ static void badm_i_loss_forward(badm_tape *t, badm_tensor *y,
     badm_i_sum sum = { 0, 0 };
     for (i = 0; i < n; i += part) {
         part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
-        terms(t->level, part, x + i, z + i, space);
+        terms(t->level, part, x + i, z + i, space, kept ? kept + i : NULL);
         badm_i_sum_to_lanes(t->level, part, space, lane);
         if ((i + part) % BADM_I_BLOCK != 0 && i + part < n) continue;
         badm_i_sum_add(&sum, badm_i_fold_lanes(lane));
@@ -4735,14 +4881,15 @@ static void badm_i_loss_forward(badm_tape *t, badm_tensor *y,
     y->data[0] = badm_i_sum_value(&sum) / (float)n;
 }
 
-BADM_I_INLINE void badm_i_mse_terms_body(size_t n, const float *from, const float *target, float *to)
+BADM_I_INLINE void badm_i_mse_terms_body(size_t n, const float *from, const float *target, float *to, float *kept)
 {
     size_t i;
+    (void)kept;
     BADM_I_EACH(i, n) { float x = from[i], z = target[i]; to[i] = (x - z) * (x - z); }
 }
-BADM_I_LOOP(badm_i_mse_terms, (n, from, target, to), size_t n, const float *from, const float *target, float *to)
+BADM_I_LOOP(badm_i_mse_terms, (n, from, target, to, kept), size_t n, const float *from, const float *target, float *to, float *kept)
 
-static void badm_i_mse_forward(badm_tape *t, badm_tensor *y) { badm_i_loss_forward(t, y, badm_i_mse_terms); }
+static void badm_i_mse_forward(badm_tape *t, badm_tensor *y) { badm_i_loss_forward(t, y, badm_i_mse_terms, NULL); }
 
 static void badm_i_mse_backward(badm_tape *t, badm_tensor *y)
 {
@@ -4760,40 +4907,41 @@ static void badm_i_mse_backward(badm_tape *t, badm_tensor *y)
 BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target)
 {
     static const badm_op op = { BADM_I_TEXT("mse"), badm_i_mse_forward, badm_i_mse_backward };
-    return badm_i_loss_of_two(t, &op, x, target);
+    return badm_i_loss_of_two(t, &op, x, target, NULL, 0);
 }
 
-/* max(x,0) - x z + log(1 + e) with e = e^-|x|; u = 1 + e, v = log(u) */
-BADM_I_INLINE void badm_i_minus_abs_body(size_t n, const float *x, float *to)
+/* max(x,0) - x z + log(1 + e) with e = e^-|x|, and the sigmoid of x for backward. */
+BADM_I_INLINE void badm_i_bce_lanes(uint32_t lanes, size_t n, const float *x, const float *z, float *term, float *s)
 {
-    size_t i;
-    BADM_I_EACH(i, n) to[i] = -badm_i_abs(x[i]);
-}
-BADM_I_LOOP(badm_i_minus_abs, (n, x, to), size_t n, const float *x, float *to)
-
-BADM_I_INLINE void badm_i_bce_join_body(size_t n, const float *from, const float *target, const float *e, const float *v, float *to)
-{
-    size_t i;
-    BADM_I_EACH(i, n) {
-        float x = from[i];
-        to[i] = badm_i_choose(x < 0, 0.0f, x) - x * target[i] + badm_i_log1p_of(e[i], 1.0f + e[i], v[i]);
+    float a[16], b[16], e[16], v[16];
+    uint32_t i, part = lanes;
+    for (; n > 0; n -= part, x += part, z += part, term += part, s += part) {
+        if (n < lanes) part = (uint32_t)n;
+        badm_i_take(lanes, part, x, a);
+        badm_i_take(lanes, part, z, b);
+        BADM_I_LANE(i, lanes) e[i] = badm_i_exp(-badm_i_abs(a[i]));
+        BADM_I_LANE(i, lanes) v[i] = badm_i_log(1.0f + e[i]);
+        BADM_I_LANE(i, lanes)
+            v[i] = badm_i_choose(a[i] < 0, 0.0f, a[i]) - a[i] * b[i] + badm_i_log1p_of(e[i], 1.0f + e[i], v[i]);
+        BADM_I_LANE(i, lanes) e[i] = badm_i_sigmoid_of(a[i], e[i]);
+        badm_i_give(lanes, part, v, term);
+        badm_i_give(lanes, part, e, s);
     }
 }
-BADM_I_LOOP(badm_i_bce_join, (n, from, target, e, v, to), size_t n, const float *from, const float *target, const float *e, const float *v,
-            float *to)
-
-static void badm_i_bce_terms(int level, size_t n, const float *from, const float *target, float *to)
+BADM_I_INLINE void badm_i_bce_terms_body(size_t n, const float *x, const float *z, float *term, float *s)
 {
-    float e[BADM_I_RUN], v[BADM_I_RUN];
-    e[0] = v[0] = 0;                            /* compilers cannot see that n > 0 */
-    badm_i_minus_abs(level, n, from, e);
-    badm_i_exp_values(level, n, e, e);
-    badm_i_less(level, n, e, -1.0f, v);
-    badm_i_log_values(level, n, v, v);
-    badm_i_bce_join(level, n, from, target, e, v, to);
+    badm_i_bce_lanes(BADM_I_SOME, n, x, z, term, s);
 }
+BADM_I_INLINE void badm_i_bce_terms_wide(size_t n, const float *x, const float *z, float *term, float *s)
+{
+    badm_i_bce_lanes(16, n, x, z, term, s);
+}
+BADM_I_LONG_LOOP(badm_i_bce_terms, (n, x, z, term, s), size_t n, const float *x, const float *z, float *term, float *s)
 
-static void badm_i_bce_forward(badm_tape *t, badm_tensor *y) { badm_i_loss_forward(t, y, badm_i_bce_terms); }
+static void badm_i_bce_forward(badm_tape *t, badm_tensor *y)
+{
+    badm_i_loss_forward(t, y, badm_i_bce_terms, *(float **)y->args);
+}
 
 BADM_I_INLINE void badm_i_bce_slopes_body(size_t n, float each, uint32_t kept, const float *s, const float *z, float *dx)
 {
@@ -4805,20 +4953,16 @@ BADM_I_LOOP(badm_i_bce_slopes, (n, each, kept, s, z, dx), size_t n, float each, 
 static void badm_i_bce_backward(badm_tape *t, badm_tensor *y)
 {
     int fresh;
+    size_t n = badm_size(y->in[0]);
     float *dx = badm_i_grad_start(t, y->in[0], &fresh);
-    size_t n = badm_size(y->in[0]), i, part;
-    float s[BADM_I_RUN];
-    for (i = 0; dx && i < n; i += part) {
-        part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
-        badm_i_sigmoid_values(t->level, part, y->in[0]->data + i, s);
-        badm_i_bce_slopes(t->level, part, y->grad[0] / (float)n, fresh ? 0 : BADM_I_KEPT, s, y->in[1]->data + i, dx + i);
-    }
+    if (dx) badm_i_bce_slopes(t->level, n, y->grad[0] / (float)n, fresh ? 0 : BADM_I_KEPT, *(float **)y->args, y->in[1]->data, dx);
 }
 
 BADM_API badm_tensor *badm_bce_with_logits(badm_tape *t, badm_tensor *logits, badm_tensor *target)
 {
     static const badm_op op = { BADM_I_TEXT("bce_with_logits"), badm_i_bce_forward, badm_i_bce_backward };
-    return badm_i_loss_of_two(t, &op, logits, target);
+    float *sigmoid = BADM_I_NUMBERS(t, badm_size(logits));
+    return badm_i_loss_of_two(t, &op, logits, target, &sigmoid, sizeof sigmoid);
 }
 
 /* ---- sums ---- */
@@ -7168,15 +7312,15 @@ static badm_csr *badm_i_csr_alloc(badm_memory *mem, const char *operation, uint3
     return a;
 }
 
-/* Equal neighbours within rows become one, their values added up; value may be NULL. */
-static void badm_i_csr_merge(uint32_t rows, uint32_t *start, uint32_t *column, float *value)
+/* Equal neighbours within rows become one, their values added up, or with `replace` the last of them; value may be NULL. */
+static void badm_i_csr_merge(uint32_t rows, uint32_t *start, uint32_t *column, float *value, int replace)
 {
     uint32_t i, k, end, out = 0;
     for (i = 0, k = 0; i < rows; i++) {
         uint32_t first = out;
         for (end = start[i + 1]; k < end; k++) {
             if (out > first && column[out - 1] == column[k]) {
-                if (value) value[out - 1] += value[k];
+                if (value) value[out - 1] = replace ? value[k] : value[out - 1] + value[k];
                 continue;
             }
             column[out] = column[k];
@@ -7187,11 +7331,11 @@ static void badm_i_csr_merge(uint32_t rows, uint32_t *start, uint32_t *column, f
     }
 }
 
-BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
-                                  const uint32_t *column, const float *value, badm_error *err)
+/* replace: of entries of the same place the last one counts, not their sum. */
+static badm_result badm_i_csr_build(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
+                                    const uint32_t *column, const float *value, int replace, badm_error *e)
 {
     const char *operation = BADM_I_TEXT("badm_csr_new");
-    badm_error here, *e = err ? err : &here;
     badm_csr *a;
     uint32_t *start, *turned_start, *columns, *turned_columns, *origin, i, k;
     float *values, *turned_values;
@@ -7229,7 +7373,7 @@ BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t row
         values[to] = value ? value[entry] : 1.0f;
     }
     badm_i_csr_rewind(start, rows);
-    badm_i_csr_merge(rows, start, columns, values);
+    badm_i_csr_merge(rows, start, columns, values, replace);
     for (k = 0; k < start[rows]; k++)
         if (!badm_i_is_finite(values[k])) {
             badm_i_error(e, BADM_ERR_NONFINITE, operation, BADM_I_TEXT("a value in column %0 is infinite or not a number"), NULL,
@@ -7261,6 +7405,13 @@ BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t row
     a[1].origin = origin;
     *out = a;
     return BADM_OK;
+}
+
+BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
+                                  const uint32_t *column, const float *value, badm_error *err)
+{
+    badm_error here;
+    return badm_i_csr_build(out, mem, rows, cols, n, row, column, value, 0, err ? err : &here);
 }
 
 BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t nodes, size_t edges, const uint32_t *from,
@@ -7305,7 +7456,7 @@ BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t n
     memcpy(place, start, nodes * sizeof *place);
     for (i = 0, k = 0; i < nodes; i++)          /* every node to its neighbours' rows, in ascending order */
         for (; k < start[i + 1]; k++) columns[place[unsorted[k]]++] = i;
-    badm_i_csr_merge(nodes, start, columns, NULL);
+    badm_i_csr_merge(nodes, start, columns, NULL, 0);
     for (i = 0, k = 0; i < nodes; i++)
         for (; k < start[i + 1]; k++) {
             uint32_t other = columns[k];
@@ -8017,31 +8168,40 @@ typedef struct badm_i_worker {
     uint32_t *index;                /* a piece's samples, evaluating */
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
     badm_error error;               /* of the lowest slot that failed here */
-    uint32_t error_slot, number;
-    badm_trainer *trainer;
-    uint32_t next_job, end_job;     /* its own part of jobs that need no order */
-#ifndef BADM_I_SERIAL
-    badm_i_thread thread;
-#endif
+    uint32_t error_slot;
 } badm_i_worker;
 
-typedef void (*badm_i_job)(badm_trainer *tr, uint32_t worker, uint32_t job);
+/* `of`: what the pool works for. worker: number of the thread that runs the job, 0 is the caller's. */
+typedef void (*badm_i_job)(void *of, uint32_t worker, uint32_t job);
 
-typedef struct badm_i_pool {
+#ifndef BADM_I_SERIAL
+typedef struct badm_i_member {
+    badm_i_pool *pool;
+    uint32_t number;
+    uint32_t next_job, end_job;     /* its own part of jobs that need no order */
+    badm_i_thread thread;
+} badm_i_member;
+#endif
+
+/* Threads that wait for jobs; the first member is the caller's thread. */
+struct badm_i_pool {
+    void *of;
     badm_i_job run;
     uint32_t jobs, next, done, turn;
     uint8_t anywhere;               /* jobs need no order */
     badm_tape *tape;                /* an operation's parts as jobs */
     badm_i_part part;
     void *arg;
-    uint32_t takers;                /* workers 0..takers-1 take jobs of this run */
+    uint32_t takers;                /* members 0..takers-1 take jobs of this run */
 #ifndef BADM_I_SERIAL
+    badm_i_member *member;
     badm_i_mutex mutex;
     badm_i_condition start, progress;
     uint32_t generation, threads, ready;
+    uint32_t misses;                /* of the caller's waiting for the others */
     uint8_t stop, spins;            /* spins: there are processors enough for it */
 #endif
-} badm_i_pool;
+};
 
 /* What diagnosis remembers from step to step. */
 typedef struct badm_i_memory_of_steps {
@@ -8075,7 +8235,6 @@ struct badm_trainer {
     uint32_t helpers;               /* threads besides the workers, without tapes: they share loops and updates of the only slot's */
     int level, has_moments;         /* level: of the loops */
     int directions;                 /* updates want a worker's arena */
-    uint32_t misses;                /* of the caller's waiting for its workers */
     size_t tape_bytes, bytes, range_count, vector_count;
     uint32_t group_count, settings, trained;                /* trained: parameters */
     uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
@@ -8145,27 +8304,26 @@ struct badm_method {
         else (misses)++;                                                                        \
     } while (0)
 
-/* The next job of a worker, the lock held: in ascending order; or its own part first, which it had the last time too and whose
+/* The next job of a member, the lock held: in ascending order; or its own part first, which it had the last time too and whose
    numbers are in its cache, then the end of another's. */
-static uint32_t badm_i_next_job(badm_trainer *tr, uint32_t worker)
+static uint32_t badm_i_next_job(badm_i_pool *p, uint32_t worker)
 {
     uint32_t i;
-    tr->pool.next++;
-    if (!tr->pool.anywhere) return tr->pool.next - 1;
-    if (tr->worker[worker].next_job < tr->worker[worker].end_job) return tr->worker[worker].next_job++;
-    for (i = 0; tr->worker[i].next_job == tr->worker[i].end_job; i++) { }
-    return --tr->worker[i].end_job;
+    p->next++;
+    if (!p->anywhere) return p->next - 1;
+    if (p->member[worker].next_job < p->member[worker].end_job) return p->member[worker].next_job++;
+    for (i = 0; p->member[i].next_job == p->member[i].end_job; i++) { }
+    return --p->member[i].end_job;
 }
 
-static void badm_i_take_jobs(badm_trainer *tr, uint32_t worker)
+static void badm_i_take_jobs(badm_i_pool *p, uint32_t worker)
 {
-    badm_i_pool *p = &tr->pool;
     badm_i_lock(&p->mutex);
     while (p->next < p->jobs && worker < p->takers) {
         badm_i_job run = p->run;
-        uint32_t job = badm_i_next_job(tr, worker);
+        uint32_t job = badm_i_next_job(p, worker);
         badm_i_unlock(&p->mutex);
-        run(tr, worker, job);
+        run(p->of, worker, job);
         badm_i_lock(&p->mutex);
         BADM_I_SET(p->done, p->done + 1);
         if (p->done == p->jobs) badm_i_wake_all(&p->progress);
@@ -8175,8 +8333,8 @@ static void badm_i_take_jobs(badm_trainer *tr, uint32_t worker)
 
 static badm_i_thread_result BADM_I_THREAD_CALL badm_i_thread_main(void *arg)
 {
-    badm_i_worker *w = (badm_i_worker *)arg;
-    badm_i_pool *p = &w->trainer->pool;
+    badm_i_member *m = (badm_i_member *)arg;
+    badm_i_pool *p = m->pool;
     uint32_t seen = 0, misses = 0;
     badm_i_fpu_enter();
     badm_i_lock(&p->mutex);
@@ -8190,20 +8348,16 @@ static badm_i_thread_result BADM_I_THREAD_CALL badm_i_thread_main(void *arg)
         }
         seen = p->generation;
         badm_i_unlock(&p->mutex);
-        badm_i_take_jobs(w->trainer, w->number);
+        badm_i_take_jobs(p, m->number);
         badm_i_lock(&p->mutex);
     }
     badm_i_unlock(&p->mutex);
     return (badm_i_thread_result)0;
 }
 
-#endif
-
-#ifndef BADM_I_SERIAL
-/* On workers 0..takers-1. */
-BADM_I_APART static void badm_i_parallel_by_all(badm_trainer *tr, badm_i_job run, uint32_t jobs, uint32_t takers, int anywhere)
+/* On members 0..takers-1. */
+BADM_I_APART static void badm_i_pool_run(badm_i_pool *p, badm_i_job run, uint32_t jobs, uint32_t takers, int anywhere)
 {
-    badm_i_pool *p = &tr->pool;
     uint32_t i;
     badm_i_lock(&p->mutex);
     p->run = run;
@@ -8211,73 +8365,39 @@ BADM_I_APART static void badm_i_parallel_by_all(badm_trainer *tr, badm_i_job run
     p->anywhere = (uint8_t)anywhere;
     p->takers = takers;
     for (i = 0; i < takers; i++) {
-        tr->worker[i].next_job = (uint32_t)((uint64_t)jobs * i / takers);
-        tr->worker[i].end_job = (uint32_t)((uint64_t)jobs * (i + 1) / takers);
+        p->member[i].next_job = (uint32_t)((uint64_t)jobs * i / takers);
+        p->member[i].end_job = (uint32_t)((uint64_t)jobs * (i + 1) / takers);
     }
     p->next = 0;
     BADM_I_SET(p->done, 0);
     BADM_I_SET(p->generation, p->generation + 1);
     badm_i_wake_all(&p->start);
     badm_i_unlock(&p->mutex);
-    badm_i_take_jobs(tr, 0);
-    BADM_I_WAIT_AWAKE(p, tr->misses, 2 * BADM_I_SPINS, BADM_I_GLANCE(p->done) == jobs);
+    badm_i_take_jobs(p, 0);
+    BADM_I_WAIT_AWAKE(p, p->misses, 2 * BADM_I_SPINS, BADM_I_GLANCE(p->done) == jobs);
     badm_i_lock(&p->mutex);
     while (p->done < jobs) badm_i_wait(&p->progress, &p->mutex);
     badm_i_unlock(&p->mutex);
 }
+
 #endif
 
-/* Runs jobs 0..jobs-1, on all workers or, when there is little to do, here. Returns when all are done. anywhere: in no order, and
-   helpers take them too. */
-BADM_I_INLINE void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little, int anywhere)
+/* Runs jobs 0..jobs-1 on up to `takers` threads. Returns when all are done. anywhere: in no order. */
+BADM_I_INLINE void badm_i_jobs(badm_i_pool *p, badm_i_job run, uint32_t jobs, uint32_t takers, int anywhere)
 {
     uint32_t job;
-    tr->pool.turn = 0;
+    p->turn = 0;
 #ifndef BADM_I_SERIAL
-    if (tr->pool.threads > 0 && jobs > 1 && !little) {
-        uint32_t takers = tr->workers + (anywhere && !tr->directions ? tr->helpers : 0u);
-        if (takers > 1) { badm_i_parallel_by_all(tr, run, jobs, takers, anywhere); return; }
-    }
+    if (p->threads > 0 && jobs > 1 && takers > 1) { badm_i_pool_run(p, run, jobs, takers, anywhere); return; }
 #endif
-    (void)little; (void)anywhere;
-    for (job = 0; job < jobs; job++) run(tr, 0, job);
-}
-
-#ifndef BADM_I_SERIAL
-static void badm_i_job_part(badm_trainer *tr, uint32_t worker, uint32_t job)
-{
-    (void)worker;
-    tr->pool.part(tr->pool.tape, tr->pool.arg, job);
-}
-
-/* Inside the only slot at work, which runs on the caller's thread: the pool is idle. */
-static void badm_i_spread_parts(badm_tape *t, uint32_t parts, badm_i_part run, void *arg)
-{
-    badm_trainer *tr = t->trainer;
-    tr->pool.tape = t;
-    tr->pool.part = run;
-    tr->pool.arg = arg;
-    badm_i_parallel_by_all(tr, badm_i_job_part, parts, tr->workers + tr->helpers, 1);
-}
-#endif
-
-/* alone: nothing else runs while this tape is in use, so all threads may share its operations' loops. */
-static void badm_i_tape_team(badm_trainer *tr, badm_tape *t, int alone)
-{
-#ifndef BADM_I_SERIAL
-    t->trainer = tr;
-    t->team = alone ? tr->workers + tr->helpers : 1;
-    t->spread = badm_i_spread_parts;
-#else
-    (void)tr; (void)t; (void)alone;
-#endif
+    (void)takers; (void)anywhere;
+    for (job = 0; job < jobs; job++) run(p->of, 0, job);
 }
 
 /* Waits until *counter, which another job raises by badm_i_raise, is at least `least`. That job was taken before. */
-static void badm_i_await(badm_trainer *tr, const uint32_t *counter, uint32_t least)
+static void badm_i_await(badm_i_pool *p, const uint32_t *counter, uint32_t least)
 {
 #ifndef BADM_I_SERIAL
-    badm_i_pool *p = &tr->pool;
     uint32_t misses = 0;
     if (p->threads == 0) return;
     BADM_I_WAIT_AWAKE(p, misses, BADM_I_SPINS, BADM_I_GLANCE(*counter) >= least);
@@ -8285,14 +8405,13 @@ static void badm_i_await(badm_trainer *tr, const uint32_t *counter, uint32_t lea
     while (*counter < least) badm_i_wait(&p->progress, &p->mutex);
     badm_i_unlock(&p->mutex);
 #else
-    (void)tr; (void)counter; (void)least;
+    (void)p; (void)counter; (void)least;
 #endif
 }
 
-static void badm_i_raise(badm_trainer *tr, uint32_t *counter, uint32_t to)
+static void badm_i_raise(badm_i_pool *p, uint32_t *counter, uint32_t to)
 {
 #ifndef BADM_I_SERIAL
-    badm_i_pool *p = &tr->pool;
     if (p->threads > 0) {
         badm_i_lock(&p->mutex);
         BADM_I_SET(*counter, to);
@@ -8301,37 +8420,47 @@ static void badm_i_raise(badm_trainer *tr, uint32_t *counter, uint32_t to)
         return;
     }
 #else
-    (void)tr;
+    (void)p;
 #endif
     *counter = to;
 }
 
-static void badm_i_pool_stop(badm_trainer *tr)
+static void badm_i_pool_stop(badm_i_pool *p)
 {
 #ifndef BADM_I_SERIAL
-    badm_i_pool *p = &tr->pool;
     uint32_t i;
     if (!p->ready) return;
     badm_i_lock(&p->mutex);
     p->stop = 1;
     badm_i_wake_all(&p->start);
     badm_i_unlock(&p->mutex);
-    for (i = 0; i < p->threads; i++) badm_i_thread_join(tr->worker[i + 1].thread);
+    for (i = 0; i < p->threads; i++) badm_i_thread_join(p->member[i + 1].thread);
     badm_i_condition_destroy(&p->start);
     badm_i_condition_destroy(&p->progress);
     badm_i_mutex_destroy(&p->mutex);
     p->ready = p->threads = 0;
 #else
-    (void)tr;
+    (void)p;
 #endif
 }
 
-static badm_result badm_i_pool_start(badm_trainer *tr)
+/* Memory for `members` threads, the caller's among them. */
+static void badm_i_pool_carve(badm_i_pool *p, badm_i_carver *c, uint32_t members)
 {
 #ifndef BADM_I_SERIAL
-    badm_i_pool *p = &tr->pool;
-    if (tr->workers + tr->helpers < 2) return BADM_OK;
-    if (tr->workers > 1) badm_i_blas_on_one_thread();           /* helpers do not call it */
+    p->member = (badm_i_member *)badm_i_carve(c, members, sizeof *p->member);
+    if (c->base) memset(p->member, 0, members * sizeof *p->member);
+#else
+    (void)p; (void)c; (void)members;
+#endif
+}
+
+/* p is zero but for its members' memory. 0: all threads of a pool of `members` are there. */
+static badm_result badm_i_pool_start(badm_i_pool *p, void *of, uint32_t members)
+{
+    p->of = of;
+#ifndef BADM_I_SERIAL
+    if (members < 2) return BADM_OK;
     if (badm_i_mutex_init(&p->mutex)) return BADM_ERR_THREAD;
     if (badm_i_condition_init(&p->start)) { badm_i_mutex_destroy(&p->mutex); return BADM_ERR_THREAD; }
     if (badm_i_condition_init(&p->progress)) {
@@ -8340,16 +8469,56 @@ static badm_result badm_i_pool_start(badm_trainer *tr)
         return BADM_ERR_THREAD;
     }
     p->ready = 1;
-    p->spins = tr->workers + tr->helpers <= badm_cpu_count();
-    while (p->threads + 1 < tr->workers + tr->helpers) {
-        badm_i_worker *w = &tr->worker[p->threads + 1];
-        if (badm_i_thread_start(&w->thread, badm_i_thread_main, w)) { badm_i_pool_stop(tr); return BADM_ERR_THREAD; }
+    p->spins = members <= badm_cpu_count();
+    while (p->threads + 1 < members) {
+        badm_i_member *m = &p->member[p->threads + 1];
+        m->pool = p;
+        m->number = p->threads + 1;
+        if (badm_i_thread_start(&m->thread, badm_i_thread_main, m)) { badm_i_pool_stop(p); return BADM_ERR_THREAD; }
         p->threads++;
     }
 #else
-    (void)tr;
+    (void)members;
 #endif
     return BADM_OK;
+}
+
+/* ---- a trainer's jobs ---- */
+
+/* On all workers or, when there is little to do, here. anywhere: in no order, and helpers take them too. */
+BADM_I_INLINE void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little, int anywhere)
+{
+    badm_i_jobs(&tr->pool, run, jobs, little ? 1 : tr->workers + (anywhere && !tr->directions ? tr->helpers : 0u), anywhere);
+}
+
+#ifndef BADM_I_SERIAL
+static void badm_i_job_part(void *of, uint32_t worker, uint32_t job)
+{
+    badm_i_pool *p = &((badm_trainer *)of)->pool;
+    (void)worker;
+    p->part(p->tape, p->arg, job);
+}
+
+/* Inside the only slot at work, which runs on the caller's thread: the pool is idle. */
+static void badm_i_spread_parts(badm_tape *t, uint32_t parts, badm_i_part run, void *arg)
+{
+    t->pool->tape = t;
+    t->pool->part = run;
+    t->pool->arg = arg;
+    badm_i_pool_run(t->pool, badm_i_job_part, parts, t->pool->threads + 1, 1);
+}
+#endif
+
+/* alone: nothing else runs while this tape is in use, so all threads may share its operations' loops. */
+static void badm_i_tape_team(badm_trainer *tr, badm_tape *t, int alone)
+{
+#ifndef BADM_I_SERIAL
+    t->pool = &tr->pool;
+    t->team = alone ? tr->workers + tr->helpers : 1;
+    t->spread = badm_i_spread_parts;
+#else
+    (void)tr; (void)t; (void)alone;
+#endif
 }
 
 /* ---- one slot ---- */
@@ -8836,8 +9005,9 @@ static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_r
 }
 
 /* K > 1: the slot's gradient becomes its displacement after the first local step. */
-static void badm_i_job_first_move(badm_trainer *tr, uint32_t worker, uint32_t job)
+static void badm_i_job_first_move(void *of, uint32_t worker, uint32_t job)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     const badm_i_group *group = &tr->group[job];
     const badm_i_range *r = tr->range + group->first, *end = r + group->count;
     size_t i, n;
@@ -8857,8 +9027,9 @@ static void badm_i_job_first_move(badm_trainer *tr, uint32_t worker, uint32_t jo
 }
 
 /* K > 1: local steps 2..K of one slot: d_s -= [Q^-1 (grad F_{s,k}(w + d_s) + pi_s) + s_ d_s]/(rho + s_). */
-static void badm_i_job_local_steps(badm_trainer *tr, uint32_t worker, uint32_t s)
+static void badm_i_job_local_steps(void *of, uint32_t worker, uint32_t s)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     badm_i_worker *w = &tr->worker[worker];
     float *d = tr->gradient[s];
     uint32_t k;
@@ -8953,13 +9124,15 @@ static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int
         badm_i_move_range(tr, &tr->range[i], tr->d.monitors ? &tr->partial[job] : NULL, aggregate, commit);
 }
 
-static void badm_i_job_aggregate(badm_trainer *tr, uint32_t worker, uint32_t job)
+static void badm_i_job_aggregate(void *of, uint32_t worker, uint32_t job)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     (void)worker;
     badm_i_move_slots(tr, job, 1, 0);
 }
-static void badm_i_job_commit(badm_trainer *tr, uint32_t worker, uint32_t job)
+static void badm_i_job_commit(void *of, uint32_t worker, uint32_t job)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     (void)worker;
     badm_i_move_slots(tr, job, !tr->d.allreduce, 1);
 }
@@ -9383,8 +9556,9 @@ static void badm_i_update_group(badm_trainer *tr, uint32_t worker, const badm_i_
     else for (; r < end; r += r->ranges) badm_i_update_span(tr, r, r->span, NULL, lanes);
 }
 
-static void badm_i_job_update(badm_trainer *tr, uint32_t worker, uint32_t job)
+static void badm_i_job_update(void *of, uint32_t worker, uint32_t job)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     const badm_i_group *group = &tr->group[job];
     float *sum = tr->partial[job].sum, f = badm_i_scale(tr, tr->range[group->first].param);
     badm_i_lanes lanes;
@@ -9819,16 +9993,6 @@ static int badm_i_slots_own_gradients(const badm_trainer *tr)
     return tr->d.form == BADM_PER_SLOT || tr->vector_count + tr->slots <= 4 + least;
 }
 
-/* Gives out pieces of the trainer's block; with base NULL only counts. */
-typedef struct badm_i_carver { unsigned char *base; size_t used; } badm_i_carver;
-
-static void *badm_i_carve(badm_i_carver *c, size_t count, size_t each)
-{
-    size_t from = badm_i_round_up(c->used, BADM_I_ALIGN);
-    c->used = badm_i_plus(from, badm_i_times(count, each));
-    return c->base ? c->base + from : NULL;
-}
-
 /* A gradient-shaped vector of zeros: what fills parameters' places is never written again. */
 static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr)
 {
@@ -9841,8 +10005,9 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
 {
     size_t i;
     int own = badm_i_slots_own_gradients(tr), local = tr->d.local_steps > 1;
-    badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, (size_t)tr->workers + tr->helpers, sizeof *workers);
+    badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, tr->workers, sizeof *workers);
     float **vectors, **gradients;
+    badm_i_pool_carve(&tr->pool, c, tr->workers + tr->helpers);
     tr->worker = workers;
     tr->slot = (badm_i_slot *)badm_i_carve(c, tr->slots, sizeof *tr->slot);
     tr->range = (badm_i_range *)badm_i_carve(c, tr->range_count, sizeof *tr->range);
@@ -9851,7 +10016,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, tr->d.local_steps), sizeof *tr->index);
     tr->vector = vectors = (float **)badm_i_carve(c, tr->vector_count, sizeof *vectors);
     tr->gradient = gradients = (float **)badm_i_carve(c, tr->slots, sizeof *gradients);
-    if (c->base) memset(workers, 0, (tr->workers + tr->helpers) * sizeof *workers);
+    if (c->base) memset(workers, 0, tr->workers * sizeof *workers);
     for (i = 0; i < tr->vector_count; i++) {
         float *v = badm_i_carve_vector(c, tr);
         if (c->base) vectors[i] = v;
@@ -10015,7 +10180,7 @@ BADM_API void badm_trainer_free(badm_trainer *tr)
     badm_memory *mem;
     if (!tr) return;
     mem = tr->memory;
-    badm_i_pool_stop(tr);
+    badm_i_pool_stop(&tr->pool);
     for (i = tr->workers; i > 0; i--) badm_i_free(mem, tr->worker[i - 1].tape.arena);
     badm_i_free(mem, tr);
 }
@@ -10042,11 +10207,10 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
         if (!arena) { badm_trainer_free(tr); return BADM_ERR_MEMORY; }
         badm_i_tape_init(&w->tape, arena, tr->tape_bytes);
     }
-    for (i = 0; i < tr->workers + tr->helpers; i++) {
-        tr->worker[i].number = i;
-        tr->worker[i].trainer = tr;
-    }
-    if (badm_i_pool_start(tr)) {
+#ifndef BADM_I_SERIAL
+    if (tr->workers > 1) badm_i_blas_on_one_thread();           /* helpers do not call it */
+#endif
+    if (badm_i_pool_start(&tr->pool, tr, tr->workers + tr->helpers)) {
         badm_trainer_free(tr);
         return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
                             plan->workers + plan->helpers - 1, 0);
@@ -10125,7 +10289,7 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
     uint32_t piece = 1;
     for (at = 0; at < tr->n; at += part, piece++) {
         part = tr->n - at < BADM_I_RANGE ? tr->n - at : BADM_I_RANGE;
-        if (s > 0) badm_i_await(tr, &tr->slot[s - 1].folded, piece);
+        if (s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].folded, piece);
         if (s > 1) badm_i_add_scaled(tr->level, part, weight, g + at, tr->mean + at);
         else if (s == 1) badm_i_join_scaled(tr->level, part, (float)tr->slot[0].count, tr->mean + at, weight, g + at);
         else if (tr->active == 1 && weight != 1.0f) badm_i_set_scaled(tr->level, part, weight, g + at, tr->mean + at);
@@ -10135,12 +10299,13 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
             if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->mean_square + i);
             else badm_i_add_scaled(tr->level, n, weight, square, tr->mean_square + i);
         }
-        badm_i_raise(tr, &tr->slot[s].folded, piece);
+        badm_i_raise(&tr->pool, &tr->slot[s].folded, piece);
     }
 }
 
-static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
+static void badm_i_job_slot(void *of, uint32_t worker, uint32_t s)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     badm_i_worker *w = &tr->worker[worker];
     int own = tr->gradient[0] != NULL;
     float *g = own ? tr->gradient[s] : s == 0 ? tr->mean : w->gradient;
@@ -10151,14 +10316,15 @@ static void badm_i_job_slot(badm_trainer *tr, uint32_t worker, uint32_t s)
     if (own) return;
     if (!r) badm_i_fold_slot(tr, s, g);
     else {                              /* the step will be refused; nobody shall wait, nor write where a slot before still does */
-        if (s > 0) badm_i_await(tr, &tr->slot[s - 1].folded, (uint32_t)((tr->n - 1) / BADM_I_RANGE + 1));
-        badm_i_raise(tr, &tr->slot[s].folded, 0xFFFFFFFFu);
+        if (s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].folded, (uint32_t)((tr->n - 1) / BADM_I_RANGE + 1));
+        badm_i_raise(&tr->pool, &tr->slot[s].folded, 0xFFFFFFFFu);
     }
 }
 
 /* Where the mean gradient is needed before the update: it is written out, over the first slot's where that has a buffer. */
-static void badm_i_job_mean(badm_trainer *tr, uint32_t worker, uint32_t job)
+static void badm_i_job_mean(void *of, uint32_t worker, uint32_t job)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     const badm_i_group *group = &tr->group[job];
     const badm_i_range *r = tr->range + group->first, *end = r + group->count;
     size_t i, n;
@@ -10474,8 +10640,9 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
 
 /* ---- evaluation and prediction: pieces in parallel, results put together in order ---- */
 
-static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
+static void badm_i_job_evaluate(void *of, uint32_t worker, uint32_t job)
 {
+    badm_trainer *tr = (badm_trainer *)of;
     badm_i_evaluation *v = tr->evaluation;
     badm_i_worker *w = &tr->worker[worker];
     badm_tape *t = &w->tape;
@@ -10501,7 +10668,7 @@ static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
     }
     if (e.code) { w->error = e; w->error_slot = job; }
     else if (v->out) memcpy(v->out + (size_t)first * v->width, y->data, badm_size(y) * sizeof(float));
-    badm_i_await(tr, &tr->pool.turn, job);
+    badm_i_await(&tr->pool, &tr->pool.turn, job);
     if (e.code && !v->result) { v->result = e.code; v->error = e; }
     if (!v->result && !v->out) {
         float counted = (float)(t->counted ? t->count : b.count);
@@ -10510,7 +10677,7 @@ static void badm_i_job_evaluate(badm_trainer *tr, uint32_t worker, uint32_t job)
     }
     v->hits += t->hits;
     v->hits_of += t->hits_of;
-    badm_i_raise(tr, &tr->pool.turn, job + 1);
+    badm_i_raise(&tr->pool, &tr->pool.turn, job + 1);
 }
 
 static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
@@ -10705,6 +10872,1044 @@ static const char *badm_i_setting_name(size_t i)
     return i < sizeof name / sizeof *name ? name[i] : "unknown";
 #endif
 }
+
+/* =====================================================================================================================
+   >>pdadmm     Layers trained side by side by alternating directions.
+
+   A layer's two jobs of an iteration: `fit` moves its p, W, b and z, `link` its q and u; all fits are done before the first link.
+   A fit reads q and u of the layer before it, a link p of the layer behind it, and neither writes these.
+
+   r = W p + b - z is computed once a fit and then follows every move. Along minus its gradient g each subproblem is a parabola of
+   known curvature c - for p, (nu |W g|^2 + rho |g|^2)/|g|^2 - so that a step 1/tau passes the backtracking test exactly for
+   tau >= c, and doubling tau until it does costs nothing.
+   ===================================================================================================================== */
+
+#ifndef BADM_NO_PDADMM
+
+#define BADM_I_FISTA_STEP 2.0f      /* 1/L: the Hessian of a softmax's log is at most 1/2 */
+
+typedef struct badm_i_pd_layer {
+    badm_linear linear;
+    size_t in, out;
+    float *w, *b, *p, *z, *q, *u;   /* w [out,in]; p [samples,in]; the last layer has no q and u */
+    float *moved;                   /* [out,in]: W's direction */
+    /* of the last iteration */
+    badm_i_sum fit, link, inner, apart, loss, change;   /* |r|^2, |q - relu(z)|^2, <u,p-q>, |p-q|^2, cross entropy, |moves|^2 */
+    double seconds;
+} badm_i_pd_layer;
+
+/* A worker's own: r and what a direction does to it [samples,out]; a direction of p [samples,in]. */
+typedef struct badm_i_pd_space { float *r, *effect, *direction, *columns, *scratch; } badm_i_pd_space;
+
+struct badm_pdadmm {
+    badm_pdadmm_desc d;
+    const badm_i_kernels *kernels;
+    int level;
+    badm_i_pd_layer *layer;
+    uint32_t *order;                /* of the fits: the longest first */
+    badm_i_pd_space *space;
+    unsigned char *block;           /* what layers and workers have */
+    size_t scratch_bytes, bytes;
+    uint64_t iteration;
+    badm_i_pool pool;
+    uint8_t broken;
+    badm_error error;
+    char sentence[BADM_I_SENTENCE];
+};
+
+static badm_result badm_i_pd_refuse(badm_error *e, const char *message, unsigned long n0, unsigned long n1)
+{
+    return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_pdadmm_desc"), message, NULL, n0, n1);
+}
+
+BADM_API void badm_pdadmm_defaults(badm_pdadmm_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    d->filled = BADM_I_FILLED;
+    d->nu = 1e-4f;
+    d->rho = 4e-4f;
+    d->doublings = 40;
+    d->fista = 500;
+    d->tolerance = 1e-4f;
+    d->workers = badm_cpu_count();
+}
+
+/* ---- loops ---- */
+
+/* r -= z */
+BADM_I_INLINE void badm_i_pd_less_body(size_t n, const float *z, float *r)
+{
+    size_t i;
+    BADM_I_EACH(i, n) r[i] -= z[i];
+}
+BADM_I_LOOP(badm_i_pd_less, (n, z, r), size_t n, const float *z, float *r)
+
+/* The gradient of p: g = nu g + u + rho (p - q), where g was r W. */
+BADM_I_INLINE void badm_i_pd_slope_body(size_t n, float nu, float rho, const float *u, const float *p, const float *q, float *g)
+{
+    size_t i;
+    BADM_I_EACH(i, n) g[i] = nu * g[i] + u[i] + rho * (p[i] - q[i]);
+}
+BADM_I_LOOP(badm_i_pd_slope, (n, nu, rho, u, p, q, g), size_t n, float nu, float rho, const float *u, const float *p, const float *q,
+            float *g)
+
+/* z of a hidden layer, a = z + r being W p + b. Each side of relu has its minimiser of (z - a)^2 + (q - relu(z))^2 + (z - old)^2; the
+   better one is taken, the last term counted. r becomes a - z; moved: the change of z. */
+BADM_I_INLINE void badm_i_pd_z_body(size_t n, const float *q, float *z, float *r, float *moved)
+{
+    size_t i;
+    BADM_I_EACH(i, n) {
+        float old = z[i], a = old + r[i], below = 0.5f * (a + old), above = (a + old + q[i]) * (1.0f / 3.0f), f, g, chosen;
+        below = badm_i_choose(below > 0.0f, 0.0f, below);
+        above = badm_i_choose(above < 0.0f, 0.0f, above);
+        f = (below - a) * (below - a) + (below - old) * (below - old) + q[i] * q[i];
+        g = (above - a) * (above - a) + (above - old) * (above - old) + (q[i] - above) * (q[i] - above);
+        chosen = badm_i_choose(g < f, above, below);
+        z[i] = chosen;
+        r[i] = a - chosen;
+        moved[i] = chosen - old;
+    }
+}
+BADM_I_LOOP(badm_i_pd_z, (n, q, z, r, moved), size_t n, const float *q, float *z, float *r, float *moved)
+
+/* q = (rho p + u + nu relu(z))/(rho + nu), then u += rho (p - q). What the sums are made of: q's and u's moves, q - relu(z), p - q. */
+BADM_I_INLINE void badm_i_pd_q_body(size_t n, float nu, float rho, const float *p, const float *z, float *q, float *u, float *q_moved,
+                                    float *u_moved, float *off, float *apart)
+{
+    float each = 1.0f / (rho + nu);
+    size_t i;
+    BADM_I_EACH(i, n) {
+        float h = badm_i_choose(z[i] > 0.0f, z[i], 0.0f), next = (rho * p[i] + u[i] + nu * h) * each, step = rho * (p[i] - next);
+        q_moved[i] = next - q[i];
+        u_moved[i] = step;
+        off[i] = next - h;
+        apart[i] = p[i] - next;
+        q[i] = next;
+        u[i] += step;
+    }
+}
+BADM_I_LOOP(badm_i_pd_q, (n, nu, rho, p, z, q, u, q_moved, u_moved, off, apart), size_t n, float nu, float rho, const float *p,
+            const float *z, float *q, float *u, float *q_moved, float *u_moved, float *off, float *apart)
+
+/* ---- z of the last layer: FISTA (Beck and Teboulle 2009) with restarts (O'Donoghue and Candes 2015) ---- */
+
+/* sum of CE(z) + nu/2 |z - a|^2 over rows; most and rest: of their logarithms. */
+static float badm_i_pd_cost(const badm_pdadmm *p, size_t rows, size_t n, const float *z, const float *a, const int32_t *label,
+                            float *most, float *rest, float *loss)
+{
+    float far = 0, away[BADM_I_RUN];
+    size_t i;
+    *loss = 0;
+    badm_i_log_sum_exp(p->level, rows, n, z, most, rest);
+    for (i = 0; i < rows; i++) *loss += (most[i] - z[i * n + (size_t)label[i]]) + rest[i];
+    for (i = 0; i < rows * n; i++) { away[i] = z[i] - a[i]; far += away[i] * away[i]; }
+    return *loss + 0.5f * p->d.nu * far;
+}
+
+/* Rows of z, given a; keeps the old z where the new one is no better. Returns their cross entropy. */
+static float badm_i_pd_logits(const badm_pdadmm *p, size_t rows, size_t n, const float *a, const int32_t *label, float *z)
+{
+    float y[BADM_I_RUN], next[BADM_I_RUN], last[BADM_I_RUN], soft[BADM_I_RUN];
+    float most[BADM_I_RUN], rest[BADM_I_RUN], nu = p->d.nu, each = 1.0f / (nu + 1.0f / BADM_I_FISTA_STEP);
+    float loss, new_loss, cost = badm_i_pd_cost(p, rows, n, z, a, label, most, rest, &loss), t = 1;
+    size_t i, all = rows * n;
+    uint32_t k;
+    memcpy(y, z, all * sizeof *y);
+    memcpy(last, z, all * sizeof *last);
+    for (k = 0; k < p->d.fista; k++) {
+        float worst = 0, against = 0, grown = 0.5f * (1.0f + badm_sqrtf(1.0f + 4.0f * t * t)), momentum = (t - 1.0f) / grown;
+        badm_i_log_sum_exp(p->level, rows, n, y, most, rest);
+        badm_i_add_softmax(p->level, rows, n, most, rest, 1.0f, 0, y, soft);
+        for (i = 0; i < rows; i++) soft[i * n + (size_t)label[i]] -= 1.0f;
+        for (i = 0; i < all; i++) {
+            next[i] = (nu * a[i] + (y[i] - BADM_I_FISTA_STEP * soft[i]) * (1.0f / BADM_I_FISTA_STEP)) * each;
+            against += (y[i] - next[i]) * (next[i] - last[i]);
+            if (badm_i_abs(next[i] - last[i]) > worst) worst = badm_i_abs(next[i] - last[i]);
+        }
+        if (against > 0) { momentum = 0; grown = 1; }
+        for (i = 0; i < all; i++) {
+            y[i] = next[i] + momentum * (next[i] - last[i]);
+            last[i] = next[i];
+        }
+        t = grown;
+        if (worst <= p->d.tolerance) break;
+    }
+    if (badm_i_pd_cost(p, rows, n, last, a, label, most, rest, &new_loss) > cost) return loss;
+    memcpy(z, last, all * sizeof *last);
+    return new_loss;
+}
+
+/* ---- an iteration ---- */
+
+static void badm_i_pd_product(const badm_pdadmm *p, const badm_i_pd_space *s, size_t m, size_t n, size_t k, const float *a, size_t a_row,
+                              size_t a_term, const float *b, size_t b_term, size_t b_col, const float *from, float *c)
+{
+    badm_i_gemm(p->kernels, p->level, s->scratch, p->scratch_bytes, m, n, k, a, a_row, a_term, b, b_term, b_col, from, 0, c, n);
+}
+
+/* The first of start, 2 start, ... that is no less than the curvature; 0: none of those allowed is. */
+static float badm_i_pd_backtrack(const badm_pdadmm *p, float start, float curvature)
+{
+    uint32_t k;
+    for (k = 0; k <= p->d.doublings; k++, start *= 2) if (start >= curvature) return start;
+    return 0;
+}
+
+/* x -= direction/by, r -= effect/by; x's change counts. */
+static void badm_i_pd_move(const badm_pdadmm *p, badm_i_pd_layer *l, float by, float square, size_t n, const float *direction, float *x,
+                           size_t rows, const float *effect, float *r)
+{
+    badm_i_add_scaled(p->level, n, -1.0f / by, direction, x);
+    badm_i_add_scaled(p->level, rows * l->out, -1.0f / by, effect, r);
+    badm_i_sum_add(&l->change, square / (by * by));
+}
+
+static void badm_i_pd_move_p(const badm_pdadmm *p, const badm_i_pd_space *s, badm_i_pd_layer *l, const badm_i_pd_layer *before)
+{
+    size_t n = p->d.samples, all = n * l->in;
+    float square, curvature, tau;
+    badm_i_pd_product(p, s, n, l->in, l->out, s->r, l->out, 1, l->w, l->in, 1, NULL, s->direction);
+    badm_i_pd_slope(p->level, all, p->d.nu, p->d.rho, before->u, l->p, before->q, s->direction);
+    square = badm_i_dot(p->level, s->direction, s->direction, all);
+    if (!(square > 0)) return;
+    badm_i_pd_product(p, s, n, l->out, l->in, s->direction, l->in, 1, l->w, 1, l->in, NULL, s->effect);
+    curvature = p->d.rho + p->d.nu * (badm_i_dot(p->level, s->effect, s->effect, n * l->out) / square);
+    tau = badm_i_pd_backtrack(p, p->d.tau > 0 ? p->d.tau : p->d.rho, curvature);
+    if (tau > 0) badm_i_pd_move(p, l, tau, square, all, s->direction, l->p, n, s->effect, s->r);
+}
+
+static void badm_i_pd_move_w(const badm_pdadmm *p, const badm_i_pd_space *s, badm_i_pd_layer *l)
+{
+    size_t n = p->d.samples, all = l->out * l->in, i;
+    float square, curvature, theta;
+    badm_i_pd_product(p, s, l->out, l->in, n, s->r, 1, l->out, l->p, l->in, 1, NULL, l->moved);
+    for (i = 0; i < all; i++) l->moved[i] *= p->d.nu;
+    square = badm_i_dot(p->level, l->moved, l->moved, all);
+    if (!(square > 0)) return;
+    badm_i_pd_product(p, s, n, l->out, l->in, l->p, l->in, 1, l->moved, 1, l->in, NULL, s->effect);
+    curvature = p->d.nu * (badm_i_dot(p->level, s->effect, s->effect, n * l->out) / square);
+    theta = badm_i_pd_backtrack(p, p->d.theta > 0 ? p->d.theta : p->d.nu, curvature);
+    if (theta > 0) badm_i_pd_move(p, l, theta, square, all, l->moved, l->w, n, s->effect, s->r);
+}
+
+/* b -= the mean of r over the samples. */
+static void badm_i_pd_move_b(const badm_pdadmm *p, const badm_i_pd_space *s, badm_i_pd_layer *l)
+{
+    size_t n = p->d.samples, i, j, run;
+    float *mean = s->columns, *part = s->columns + l->out, each = -1.0f / (float)n;
+    for (j = 0; j < l->out; j++) mean[j] = 0;
+    for (i = 0; i < n; i += run) {          /* sums of some rows, then of these: short chains */
+        size_t k;
+        run = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        memcpy(part, s->r + i * l->out, l->out * sizeof(float));
+        for (k = 1; k < run; k++) badm_i_add_scaled(p->level, l->out, 1.0f, s->r + (i + k) * l->out, part);
+        badm_i_add_scaled(p->level, l->out, each, part, mean);
+    }
+    badm_i_add_scaled(p->level, l->out, 1.0f, mean, l->b);
+    for (i = 0; i < n; i++) badm_i_add_scaled(p->level, l->out, 1.0f, mean, s->r + i * l->out);
+    badm_i_sum_dot(p->level, &l->change, mean, mean, l->out);
+}
+
+static void badm_i_pd_move_z(const badm_pdadmm *p, const badm_i_pd_space *s, badm_i_pd_layer *l, int last)
+{
+    size_t all = (size_t)p->d.samples * l->out, i, part, run = BADM_I_RUN;
+    if (last) run = BADM_I_RUN / l->out * l->out;        /* whole rows: there are no more than BADM_I_RUN classes */
+    for (i = 0; i < all; i += part) {
+        float *z = l->z + i, *r = s->r + i, *moved = s->effect + i;
+        part = all - i < run ? all - i : run;
+        if (!last) badm_i_pd_z(p->level, part, l->q + i, z, r, moved);
+        else {
+            float a[BADM_I_RUN];
+            size_t k;
+            for (k = 0; k < part; k++) { a[k] = z[k] + r[k]; moved[k] = z[k]; }
+            badm_i_sum_add(&l->loss, badm_i_pd_logits(p, part / l->out, l->out, a, p->d.label + i / l->out, z));
+            for (k = 0; k < part; k++) { r[k] = a[k] - z[k]; moved[k] = z[k] - moved[k]; }
+        }
+    }
+    badm_i_sum_dot(p->level, &l->change, s->effect, s->effect, all);
+    badm_i_sum_dot(p->level, &l->fit, s->r, s->r, all);
+}
+
+static void badm_i_pd_clear(badm_i_pd_layer *l)
+{
+    memset(&l->fit, 0, sizeof l->fit);
+    l->link = l->inner = l->apart = l->loss = l->change = l->fit;
+}
+
+static void badm_i_pd_fit(void *of, uint32_t worker, uint32_t job)
+{
+    badm_pdadmm *p = (badm_pdadmm *)of;
+    uint32_t number = p->order[job];
+    badm_i_pd_layer *l = &p->layer[number];
+    const badm_i_pd_space *s = &p->space[worker];
+    size_t n = p->d.samples;
+    double began = p->d.clock ? p->d.clock() : 0;
+    badm_i_pd_clear(l);
+    badm_i_pd_product(p, s, n, l->out, l->in, l->p, l->in, 1, l->w, 1, l->in, l->b, s->r);
+    badm_i_pd_less(p->level, n * l->out, l->z, s->r);
+    if (number > 0) badm_i_pd_move_p(p, s, l, l - 1);
+    badm_i_pd_move_w(p, s, l);
+    badm_i_pd_move_b(p, s, l);
+    badm_i_pd_move_z(p, s, l, number + 1 == p->d.layers);
+    l->seconds = p->d.clock ? p->d.clock() - began : 0;
+}
+
+static void badm_i_pd_link(void *of, uint32_t worker, uint32_t job)
+{
+    badm_pdadmm *p = (badm_pdadmm *)of;
+    badm_i_pd_layer *l = &p->layer[job];
+    size_t all = (size_t)p->d.samples * l->out, i, n;
+    double began = p->d.clock ? p->d.clock() : 0;
+    (void)worker;
+    for (i = 0; i < all; i += n) {
+        float q_moved[BADM_I_RUN], u_moved[BADM_I_RUN], off[BADM_I_RUN], apart[BADM_I_RUN];
+        n = all - i < BADM_I_RUN ? all - i : BADM_I_RUN;
+        badm_i_pd_q(p->level, n, p->d.nu, p->d.rho, l[1].p + i, l->z + i, l->q + i, l->u + i, q_moved, u_moved, off, apart);
+        badm_i_sum_dot(p->level, &l->change, q_moved, q_moved, n);
+        badm_i_sum_dot(p->level, &l->change, u_moved, u_moved, n);
+        badm_i_sum_dot(p->level, &l->link, off, off, n);
+        badm_i_sum_dot(p->level, &l->inner, l->u + i, apart, n);
+        badm_i_sum_dot(p->level, &l->apart, apart, apart, n);
+    }
+    l->seconds += p->d.clock ? p->d.clock() - began : 0;
+}
+
+static void badm_i_pd_add(badm_i_sum *s, float weight, const badm_i_sum *x)
+{
+    badm_i_sum_add(s, weight * x->value);
+    badm_i_sum_add(s, weight * x->lost);
+}
+
+BADM_API badm_result badm_pdadmm_step(badm_pdadmm *p, badm_pdadmm_report *report)
+{
+    badm_i_fpu before;
+    badm_i_sum lagrangian = { 0, 0 }, loss = { 0, 0 }, apart = { 0, 0 }, change = { 0, 0 };
+    uint32_t i;
+    if (p->broken)
+        return badm_i_error(&p->error, BADM_ERR_STATE, BADM_I_TEXT("badm_pdadmm_step"),
+                            BADM_I_TEXT("an iteration before failed; the model has what came before it"), NULL, 0, 0);
+    if (p->d.cancel && *p->d.cancel)
+        return badm_i_error(&p->error, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_pdadmm_step"), "", NULL, 0, 0);
+    badm_i_error(&p->error, BADM_OK, "", "", NULL, 0, 0);
+    before = badm_i_fpu_enter();
+    badm_i_jobs(&p->pool, badm_i_pd_fit, p->d.layers, p->d.workers, 0);
+    badm_i_jobs(&p->pool, badm_i_pd_link, p->d.layers - 1, p->d.workers, 0);
+    for (i = 0; i < p->d.layers; i++) {
+        const badm_i_pd_layer *l = &p->layer[i];
+        badm_i_pd_add(&lagrangian, 1.0f, &l->loss);
+        badm_i_pd_add(&lagrangian, 0.5f * p->d.nu, &l->fit);
+        badm_i_pd_add(&lagrangian, 0.5f * p->d.nu, &l->link);
+        badm_i_pd_add(&lagrangian, 1.0f, &l->inner);
+        badm_i_pd_add(&lagrangian, 0.5f * p->d.rho, &l->apart);
+        badm_i_pd_add(&loss, 1.0f, &l->loss);
+        badm_i_pd_add(&apart, 1.0f, &l->apart);
+        badm_i_pd_add(&change, 1.0f, &l->change);
+    }
+    if (!badm_i_is_finite(badm_i_sum_value(&lagrangian))) {
+        p->broken = 1;
+        badm_i_fpu_set(before);
+        return badm_i_error(&p->error, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_pdadmm_step"),
+                            BADM_I_TEXT("the Lagrangian is not finite: a smaller nu or rho is expected; the model keeps what the iteration "
+                                        "before left"), NULL, 0, 0);
+    }
+    for (i = 0; i < p->d.layers; i++) {
+        const badm_i_pd_layer *l = &p->layer[i];
+        memcpy(badm_param_data(l->linear.weight), l->w, l->out * l->in * sizeof(float));
+        memcpy(badm_param_data(l->linear.bias), l->b, l->out * sizeof(float));
+    }
+    if (report) {
+        report->iteration = p->iteration;
+        report->lagrangian = badm_i_sum_value(&lagrangian);
+        report->loss = badm_i_sum_value(&loss) / (float)p->d.samples;
+        report->primal = badm_sqrtf(badm_i_sum_value(&apart));
+        report->change = badm_sqrtf(badm_i_sum_value(&change));
+    }
+    p->iteration++;
+    badm_i_fpu_set(before);
+    return BADM_OK;
+}
+
+/* ---- memory ---- */
+
+/* Gives layers whose sizes are known, and workers, their numbers. */
+static void badm_i_pd_carve(badm_pdadmm *p, badm_i_pd_layer *layer, uint32_t layers, badm_i_carver *c)
+{
+    size_t n = p->d.samples, most_in = 1, most_out = 1, i;
+    for (i = 0; i < layers; i++) {
+        badm_i_pd_layer *l = &layer[i];
+        size_t weights = badm_i_times(l->in, l->out), outputs = badm_i_times(n, l->out);
+        if (l->in > most_in) most_in = l->in;
+        if (l->out > most_out) most_out = l->out;
+        l->w = (float *)badm_i_carve(c, weights, sizeof(float));
+        l->moved = (float *)badm_i_carve(c, weights, sizeof(float));
+        l->b = (float *)badm_i_carve(c, l->out, sizeof(float));
+        l->z = (float *)badm_i_carve(c, outputs, sizeof(float));
+        l->p = i > 0 ? (float *)badm_i_carve(c, badm_i_times(n, l->in), sizeof(float)) : (float *)(uintptr_t)p->d.x;     /* only read */
+        if (i + 1 == layers) { l->q = l->u = NULL; continue; }
+        l->q = (float *)badm_i_carve(c, outputs, sizeof(float));
+        l->u = (float *)badm_i_carve(c, outputs, sizeof(float));
+    }
+    p->scratch_bytes = badm_i_gemm_scratch(p->kernels, n, most_out, most_in > n ? most_in : n, 1, 1);
+    for (i = 0; i < p->d.workers; i++) {
+        badm_i_pd_space *s = &p->space[i];
+        s->r = (float *)badm_i_carve(c, badm_i_times(n, most_out), sizeof(float));
+        s->effect = (float *)badm_i_carve(c, badm_i_times(n, most_out), sizeof(float));
+        s->direction = (float *)badm_i_carve(c, badm_i_times(n, most_in), sizeof(float));
+        s->columns = (float *)badm_i_carve(c, badm_i_times(2, most_out), sizeof(float));
+        s->scratch = (float *)badm_i_carve(c, 1, p->scratch_bytes);
+    }
+}
+
+static void badm_i_pd_order(badm_pdadmm *p)
+{
+    uint32_t i, j;
+    for (i = 0; i < p->d.layers; i++) {
+        const badm_i_pd_layer *l = &p->layer[i];
+        for (j = i; j > 0 && p->layer[p->order[j - 1]].in * p->layer[p->order[j - 1]].out < l->in * l->out; j--)
+            p->order[j] = p->order[j - 1];
+        p->order[j] = i;
+    }
+}
+
+/* Memory for layers whose records have sizes; the block that was there is the caller's to free. */
+static badm_result badm_i_pd_room(badm_pdadmm *p, badm_i_pd_layer *layer, uint32_t layers, badm_error *e)
+{
+    badm_i_carver c = { NULL, 0 };
+    unsigned char *block;
+    badm_i_pd_carve(p, layer, layers, &c);
+    block = c.used == BADM_I_NONE ? NULL : (unsigned char *)badm_i_alloc(p->d.memory, c.used);
+    if (!block)
+        return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_pdadmm"), BADM_I_TEXT("%0 bytes are needed, the allocator refused"),
+                            NULL, (unsigned long)c.used, 0);
+    p->bytes = c.used;
+    p->block = block;
+    c.base = block;
+    c.used = 0;
+    badm_i_pd_carve(p, layer, layers, &c);
+    return BADM_OK;
+}
+
+/* Every way in which a desc can be wrong. */
+static badm_result badm_i_pd_check(const badm_pdadmm_desc *d, badm_error *e)
+{
+    const badm_i_record *before = NULL;
+    uint32_t i, classes;
+    size_t at;
+    if (!d || d->filled != BADM_I_FILLED)
+        return badm_i_pd_refuse(e, BADM_I_TEXT("it is not filled: call badm_pdadmm_defaults first"), 0, 0);
+    if (!d->model || !d->layer || d->layers < 2)
+        return badm_i_pd_refuse(e, BADM_I_TEXT("a model and at least two of its linear layers are expected, %0 are given"), d->layers, 0);
+    if (!badm_i_at_least(d->nu, 1e-30f) || !badm_i_at_least(d->rho, 1e-30f))
+        return badm_i_pd_refuse(e, BADM_I_TEXT("nu and rho: numbers > 0 are expected"), 0, 0);
+    if (!badm_i_at_least(d->tau, 0) || !badm_i_at_least(d->theta, 0) || !badm_i_at_least(d->tolerance, 0))
+        return badm_i_pd_refuse(e, BADM_I_TEXT("tau, theta and tolerance: numbers >= 0 are expected"), 0, 0);
+    if (d->workers < 1 || d->samples < 1 || !d->x || !d->label)
+        return badm_i_pd_refuse(e, BADM_I_TEXT("%0 workers, %1 samples: at least one of each, x and label are expected"), d->workers,
+                                d->samples);
+    for (i = 0; i < d->layers; i++) {
+        const badm_i_record *w = badm_i_record_of(d->layer[i].weight), *b = badm_i_record_of(d->layer[i].bias);
+        if (!w || !b || d->layer[i].weight.model != d->model || d->layer[i].bias.model != d->model || w->shape.rank != 2 || w->mapped
+            || b->mapped)
+            return badm_i_pd_refuse(e, BADM_I_TEXT("layer %0: a linear layer of the model, with a bias, in memory is expected"), i, 0);
+        if (before && before->shape.dim[0] != w->shape.dim[1])
+            return badm_i_pd_refuse(e, BADM_I_TEXT("layer %0 takes %1 inputs, not as many as the layer before gives"), i, w->shape.dim[1]);
+        before = w;
+    }
+    classes = before->shape.dim[0];
+    if (classes > BADM_I_RUN)
+        return badm_i_pd_refuse(e, BADM_I_TEXT("%0 classes: at most %1 are expected"), classes, BADM_I_RUN);
+    for (i = 0; i < d->samples; i++)
+        if (d->label[i] < 0 || (uint32_t)d->label[i] >= classes)
+            return badm_i_error(e, BADM_ERR_LABEL, BADM_I_TEXT("badm_pdadmm_desc"), BADM_I_TEXT("the label of sample %0 is none of %1 classes"),
+                                NULL, i, classes);
+    at = badm_i_times(d->samples, badm_i_record_of(d->layer[0].weight)->shape.dim[1]);
+    if (!badm_i_all_finite(badm_i_simd_level(), d->x, at))
+        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_pdadmm_desc"), BADM_I_TEXT("x has a value that is not finite"), NULL,
+                            0, 0);
+    return BADM_OK;
+}
+
+BADM_API void badm_pdadmm_free(badm_pdadmm *p)
+{
+    badm_memory *mem;
+    if (!p) return;
+    mem = p->d.memory;
+    badm_i_pool_stop(&p->pool);
+    badm_i_free(mem, p->block);
+    badm_i_free(mem, p->layer);
+    badm_i_free(mem, p);
+}
+
+static void badm_i_pd_layer_of(badm_i_pd_layer *l, badm_linear linear)
+{
+    const badm_i_record *w = badm_i_record_of(linear.weight);
+    memset(l, 0, sizeof *l);
+    l->linear = linear;
+    l->out = w->shape.dim[0];
+    l->in = w->shape.dim[1];
+}
+
+/* The records of `layers` layers and a place for each in the order, or NULL. */
+static badm_i_pd_layer *badm_i_pd_records(badm_memory *mem, uint32_t layers)
+{
+    return (badm_i_pd_layer *)badm_i_alloc(mem, badm_i_times(layers, sizeof(badm_i_pd_layer) + sizeof(uint32_t)));
+}
+
+BADM_API badm_result badm_pdadmm_new(badm_pdadmm **out, const badm_pdadmm_desc *d, badm_error *err)
+{
+    badm_error here, *e = err ? err : &here;
+    badm_i_carver c = { NULL, 0 };
+    badm_i_fpu before;
+    badm_pdadmm *p = NULL, plan;
+    uint32_t i, pass;
+    size_t j;
+    *out = NULL;
+    badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
+    if (badm_i_pd_check(d, e)) return e->code;
+    memset(&plan, 0, sizeof plan);
+    for (pass = 0; pass < 2; pass++) {
+        c.used = 0;
+        p = (badm_pdadmm *)badm_i_carve(&c, 1, sizeof *p);
+        if (p) { *p = plan; p->d = *d; }
+        else p = &plan;
+        p->space = (badm_i_pd_space *)badm_i_carve(&c, d->workers, sizeof *p->space);
+        badm_i_pool_carve(&p->pool, &c, d->workers);
+        if (pass == 0) c.base = (unsigned char *)badm_i_alloc(d->memory, c.used);
+        if (!c.base) break;
+    }
+    if (c.base) p->layer = badm_i_pd_records(d->memory, d->layers);
+    if (!c.base || !p->layer) {
+        badm_i_free(d->memory, c.base);
+        return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_pdadmm_new"), BADM_I_TEXT("no memory for %0 layers"), NULL, d->layers, 0);
+    }
+    p->d.layer = NULL;                              /* the records have them */
+    p->order = (uint32_t *)(void *)(p->layer + d->layers);
+    p->level = badm_i_simd_level();
+    p->kernels = badm_i_kernels_of(p->level);
+    for (i = 0; i < d->layers; i++) badm_i_pd_layer_of(&p->layer[i], d->layer[i]);
+    if (badm_i_pd_room(p, p->layer, d->layers, e)) { badm_pdadmm_free(p); return e->code; }
+    badm_i_pd_order(p);
+    before = badm_i_fpu_enter();
+    for (i = 0; i < d->layers; i++) {
+        badm_i_pd_layer *l = &p->layer[i];
+        size_t all = d->samples * l->out;
+        memcpy(l->w, badm_param_values(l->linear.weight), l->out * l->in * sizeof(float));
+        memcpy(l->b, badm_param_values(l->linear.bias), l->out * sizeof(float));
+        badm_i_pd_product(p, p->space, d->samples, l->out, l->in, l->p, l->in, 1, l->w, 1, l->in, l->b, l->z);
+        if (!l->q) continue;
+        for (j = 0; j < all; j++) l->q[j] = l->z[j] > 0 ? l->z[j] : 0.0f;
+        memset(l->u, 0, all * sizeof(float));
+        memcpy(l[1].p, l->q, all * sizeof(float));
+    }
+    badm_i_fpu_set(before);
+    if (badm_i_pool_start(&p->pool, p, d->workers)) {
+        badm_pdadmm_free(p);
+        return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_pdadmm_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
+                            d->workers - 1, 0);
+    }
+    *out = p;
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_pdadmm_grow(badm_pdadmm *p, const badm_linear *added, uint32_t count)
+{
+    uint32_t layers = p->d.layers + count, last = p->d.layers - 1, i;
+    size_t width = p->layer[last].in, n = p->d.samples, j;
+    badm_i_pd_layer *layer;
+    unsigned char *block = p->block;
+    badm_error *e = &p->error;
+    badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
+    for (i = 0; i < count; i++) {
+        const badm_i_record *w = badm_i_record_of(added[i].weight), *b = badm_i_record_of(added[i].bias);
+        if (!w || !b || added[i].weight.model != p->d.model || added[i].bias.model != p->d.model || w->mapped || b->mapped
+            || w->shape.rank != 2 || w->shape.dim[0] != width || w->shape.dim[1] != width)
+            return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_pdadmm_grow"),
+                                BADM_I_TEXT("layer %0: a linear layer [%1,%1] of the model, with a bias, is expected"), NULL, i,
+                                (unsigned long)width);
+    }
+    layer = layers < count ? NULL : badm_i_pd_records(p->d.memory, layers);
+    if (!layer)
+        return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_pdadmm_grow"), BADM_I_TEXT("no memory for %0 layers"), NULL, layers, 0);
+    for (i = 0; i < layers; i++) {
+        if (i >= last && i < last + count) badm_i_pd_layer_of(&layer[i], added[i - last]);
+        else layer[i] = p->layer[i < last ? i : i - count];
+    }
+    if (badm_i_pd_room(p, layer, layers, e)) {
+        badm_i_carver old = { NULL, 0 };
+        badm_i_free(p->d.memory, layer);
+        old.base = block;                           /* workers' places as they were */
+        badm_i_pd_carve(p, p->layer, p->d.layers, &old);
+        return e->code;
+    }
+    for (i = 0; i < layers; i++) {
+        badm_i_pd_layer *l = &layer[i];
+        if (i >= last && i < last + count) {
+            memset(l->w, 0, width * width * sizeof(float));
+            for (j = 0; j < width; j++) l->w[j * width + j] = 1.0f;
+            memset(l->b, 0, width * sizeof(float));
+            memcpy(l->p, l[-1].q, n * width * sizeof(float));
+            memcpy(l->z, l[-1].q, n * width * sizeof(float));
+            memcpy(l->q, l[-1].q, n * width * sizeof(float));
+            memset(l->u, 0, n * width * sizeof(float));
+            memcpy(badm_param_data(l->linear.weight), l->w, width * width * sizeof(float));
+            memcpy(badm_param_data(l->linear.bias), l->b, width * sizeof(float));
+        } else {
+            const badm_i_pd_layer *from = &p->layer[i < last ? i : i - count];
+            memcpy(l->w, from->w, l->in * l->out * sizeof(float));
+            memcpy(l->b, from->b, l->out * sizeof(float));
+            memcpy(l->z, from->z, n * l->out * sizeof(float));
+            if (i > 0) memcpy(l->p, from->p, n * l->in * sizeof(float));
+            if (l->q) memcpy(l->q, from->q, n * l->out * sizeof(float));
+            if (l->u) memcpy(l->u, from->u, n * l->out * sizeof(float));
+        }
+    }
+    badm_i_free(p->d.memory, block);
+    badm_i_free(p->d.memory, p->layer);
+    p->layer = layer;
+    p->order = (uint32_t *)(void *)(layer + layers);
+    p->d.layers = layers;
+    badm_i_pd_order(p);
+    return BADM_OK;
+}
+
+BADM_API const float *badm_pdadmm_variable(const badm_pdadmm *p, char which, uint32_t layer)
+{
+    const badm_i_pd_layer *l = &p->layer[layer];
+    if (layer >= p->d.layers) return NULL;
+    return which == 'p' ? l->p : which == 'z' ? l->z : which == 'q' ? l->q : which == 'u' ? l->u : NULL;
+}
+
+BADM_API double badm_pdadmm_seconds(const badm_pdadmm *p, uint32_t layer) { return layer < p->d.layers ? p->layer[layer].seconds : 0; }
+BADM_API size_t badm_pdadmm_memory(const badm_pdadmm *p) { return p->bytes; }
+
+BADM_API const char *badm_pdadmm_error(badm_pdadmm *p)
+{
+    p->sentence[0] = 0;
+    badm_error_text(&p->error, p->sentence, sizeof p->sentence);
+    return p->sentence;
+}
+
+#undef BADM_I_FISTA_STEP
+
+#endif
+
+/* =====================================================================================================================
+   >>sparse_sgd  Linear models on compressed rows.
+
+   A batch is four phases, each done before the next begins: features the batch has catch up with l2 and SVRG's mean gradient; the
+   samples' margins and slopes; sums over the batch by feature, which move w. The first and last are split by features - a worker
+   owns a slice of them and looks at its part of every row of the batch, in the batch's order - and the margins by samples: so
+   every number is made in one order whatever the number of workers.
+   ===================================================================================================================== */
+
+#ifndef BADM_NO_SPARSE_SGD
+
+/* Features first..end-1, and those of them that the batch has. */
+typedef struct badm_i_slice_of { uint32_t first, end, *touched, count; } badm_i_slice_of;
+
+struct badm_sparse_sgd {
+    badm_sparse_desc d;
+    uint32_t features, slices;
+    float *w, *before;              /* [features + 1]; before: at the epoch's beginning, SVRG's anchor */
+    float *sum;                     /* of each feature: the batch's gradient */
+    uint32_t *present, *seen;       /* samples of the batch that have it; steps it knows of */
+    float *weight;                  /* D_k; 1 where the mean is taken */
+    float *mean, *anchor;           /* SVRG: gradient at `before`, of the loss alone [features + 1]; its slopes [samples] */
+    float *gradient, *all;          /* as much of the objective's */
+    float *slopes, *means;          /* of the sum over all samples in progress */
+    float *slope;                   /* [batch] */
+    uint32_t *index;                /* the batch's samples */
+    uint32_t *cut;                  /* [samples,slices - 1]: where in a row a slice ends */
+    uint32_t *touched;
+    badm_i_slice_of *slice;
+    uint32_t count, step, epoch;    /* of the batch; of the epoch; epochs begun */
+    badm_i_sum *part;               /* of sums over samples, by runs of BADM_I_SPARSE_RUN */
+    badm_i_pool pool;
+    badm_error error;
+    char sentence[BADM_I_SENTENCE];
+};
+
+#define BADM_I_SPARSE_RUN 1024      /* samples */
+
+BADM_API void badm_sparse_defaults(badm_sparse_desc *d)
+{
+    memset(d, 0, sizeof *d);
+    d->filled = BADM_I_FILLED;
+    d->batch = d->workers = 1;
+    d->lr = 0.1f;
+    d->intercept = 1;
+}
+
+/* 1 - exp(-x) for x >= 0, without the digits that the difference would lose. */
+static float badm_i_decay(float x)
+{
+    return x < 0.03125f ? x * (1.0f - x * (0.5f - x * (0.166666667f - x * 0.0416666667f))) : 1.0f - badm_i_exp(-x);
+}
+
+/* <x_i,w> without b: four chains, so that additions need not wait for each other. */
+static float badm_i_row_dot(const badm_csr *x, uint32_t i, const float *w)
+{
+    float sum[4] = { 0, 0, 0, 0 };
+    uint32_t k = x->start[i], end = x->start[i + 1];
+    for (; k + 4 <= end; k += 4) {
+        sum[0] += x->value[k] * w[x->column[k]];
+        sum[1] += x->value[k + 1] * w[x->column[k + 1]];
+        sum[2] += x->value[k + 2] * w[x->column[k + 2]];
+        sum[3] += x->value[k + 3] * w[x->column[k + 3]];
+    }
+    for (; k < end; k++) sum[0] += x->value[k] * w[x->column[k]];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* The loss's derivative by the margin. */
+static float badm_i_sparse_slope(badm_sparse_loss loss, float margin, float y)
+{
+    if (loss == BADM_SQUARED) return margin - y;
+    return y > 0 ? -badm_i_sigmoid(-margin) : badm_i_sigmoid(margin);
+}
+
+static float badm_i_sparse_value(badm_sparse_loss loss, float margin, float y)
+{
+    float m = y > 0 ? margin : -margin;
+    if (loss == BADM_SQUARED) return 0.5f * (margin - y) * (margin - y);
+    return (m < 0 ? -m : 0.0f) + badm_log1pf(badm_i_exp(m < 0 ? m : -m));
+}
+
+/* A feature after `steps` more steps in which no sample had it: w's l2 and SVRG's mean gradient. */
+static void badm_i_sparse_catch_up(badm_sparse_sgd *s, uint32_t k, uint32_t step)
+{
+    float reach = s->d.lr * s->weight[k] * (float)(step - s->seen[k]);
+    s->seen[k] = step;
+    if (s->d.l2 > 0) s->w[k] -= badm_i_decay(s->d.l2 * reach) * (s->mean ? s->w[k] + s->mean[k] / s->d.l2 : s->w[k]);
+    else if (s->mean) s->w[k] -= reach * s->mean[k];
+}
+
+/* Entries of sample i that belong to a slice. */
+static void badm_i_sparse_within(const badm_sparse_sgd *s, uint32_t i, uint32_t slice, uint32_t *first, uint32_t *end)
+{
+    const uint32_t *cut = s->cut + (size_t)i * (s->slices - 1);
+    *first = slice > 0 ? cut[slice - 1] : s->d.x->start[i];
+    *end = slice + 1 < s->slices ? cut[slice] : s->d.x->start[i + 1];
+}
+
+static void badm_i_job_catch_up(void *of, uint32_t worker, uint32_t job)
+{
+    badm_sparse_sgd *s = (badm_sparse_sgd *)of;
+    uint32_t b, k, end;
+    (void)worker;
+    for (b = 0; b < s->count; b++)
+        for (badm_i_sparse_within(s, s->index[b], job, &k, &end); k < end; k++)
+            if (s->seen[s->d.x->column[k]] != s->step) badm_i_sparse_catch_up(s, s->d.x->column[k], s->step);
+}
+
+static void badm_i_job_slopes(void *of, uint32_t worker, uint32_t job)
+{
+    badm_sparse_sgd *s = (badm_sparse_sgd *)of;
+    uint32_t b = (uint32_t)((uint64_t)s->count * job / s->slices), end = (uint32_t)((uint64_t)s->count * (job + 1) / s->slices);
+    float intercept = s->w[s->features];
+    (void)worker;
+    for (; b < end; b++) {
+        uint32_t i = s->index[b];
+        s->slope[b] = badm_i_sparse_slope(s->d.loss, badm_i_row_dot(s->d.x, i, s->w) + intercept, s->d.y[i]);
+        if (s->anchor) s->slope[b] -= s->anchor[i];
+    }
+}
+
+static void badm_i_job_features(void *of, uint32_t worker, uint32_t job)
+{
+    badm_sparse_sgd *s = (badm_sparse_sgd *)of;
+    badm_i_slice_of *slice = &s->slice[job];
+    const badm_csr *x = s->d.x;
+    float rate = s->d.lr / (float)s->count;
+    uint32_t b, k, end;
+    (void)worker;
+    slice->count = 0;
+    for (b = 0; b < s->count; b++) {
+        float slope = s->slope[b];
+        for (badm_i_sparse_within(s, s->index[b], job, &k, &end); k < end; k++) {
+            uint32_t feature = x->column[k];
+            if (s->present[feature]++ == 0) slice->touched[slice->count++] = feature;
+            s->sum[feature] += slope * x->value[k];
+        }
+    }
+    for (b = 0; b < slice->count; b++) {
+        uint32_t feature = slice->touched[b];
+        float each = s->d.aggregation == BADM_BY_PRESENCE ? s->d.lr / (float)s->present[feature] : rate * s->weight[feature];
+        s->w[feature] -= each * s->sum[feature];
+        s->sum[feature] = 0;
+        s->present[feature] = 0;
+    }
+}
+
+static void badm_i_sparse_batch(badm_sparse_sgd *s)
+{
+    int lazy = s->d.l2 > 0 || s->mean;
+    if (lazy) badm_i_jobs(&s->pool, badm_i_job_catch_up, s->slices, s->slices, 0);
+    badm_i_jobs(&s->pool, badm_i_job_slopes, s->slices, s->slices, 0);
+    badm_i_jobs(&s->pool, badm_i_job_features, s->slices, s->slices, 0);
+    if (s->d.intercept) {
+        float sum = 0;
+        uint32_t b;
+        for (b = 0; b < s->count; b++) sum += s->slope[b];
+        s->w[s->features] -= s->d.lr * (sum / (float)s->count + (s->mean ? s->mean[s->features] : 0.0f));
+    }
+    s->step++;
+}
+
+/* ---- sums over all samples ---- */
+
+/* Slopes of all samples, to `slopes`; or their losses, summed up by runs. */
+static void badm_i_job_samples(void *of, uint32_t worker, uint32_t job)
+{
+    badm_sparse_sgd *s = (badm_sparse_sgd *)of;
+    uint32_t i = job * BADM_I_SPARSE_RUN, end = s->d.x->rows - i < BADM_I_SPARSE_RUN ? s->d.x->rows : i + BADM_I_SPARSE_RUN;
+    (void)worker;
+    memset(&s->part[job], 0, sizeof s->part[job]);
+    for (; i < end; i++) {
+        float margin = badm_i_row_dot(s->d.x, i, s->w) + s->w[s->features];
+        if (s->slopes) s->slopes[i] = badm_i_sparse_slope(s->d.loss, margin, s->d.y[i]);
+        else badm_i_sum_add(&s->part[job], badm_i_sparse_value(s->d.loss, margin, s->d.y[i]));
+    }
+}
+
+/* sum_i slopes_i x_ik / n of a slice's features; the turned matrix has the samples of each in order. */
+static void badm_i_job_means(void *of, uint32_t worker, uint32_t job)
+{
+    badm_sparse_sgd *s = (badm_sparse_sgd *)of;
+    const badm_csr *turned = s->d.x->turned;
+    uint32_t k, at;
+    (void)worker;
+    for (k = s->slice[job].first; k < s->slice[job].end; k++) {
+        badm_i_sum sum = { 0, 0 };
+        for (at = turned->start[k]; at < turned->start[k + 1]; at++)
+            badm_i_sum_add(&sum, s->slopes[turned->column[at]] * turned->value[at]);
+        s->means[k] = badm_i_sum_value(&sum) / (float)s->d.x->rows;
+    }
+}
+
+/* The loss's gradient at w, without l2, to means [features + 1]; slopes [samples] are left. */
+static void badm_i_sparse_gradient(badm_sparse_sgd *s, float *slopes, float *means)
+{
+    badm_i_sum sum = { 0, 0 };
+    s->slopes = slopes;
+    s->means = means;
+    badm_i_jobs(&s->pool, badm_i_job_samples, (s->d.x->rows - 1) / BADM_I_SPARSE_RUN + 1, s->slices, 0);
+    badm_i_jobs(&s->pool, badm_i_job_means, s->slices, s->slices, 0);
+    badm_i_sum_dot(badm_i_simd_level(), &sum, slopes, NULL, s->d.x->rows);
+    means[s->features] = s->d.intercept ? badm_i_sum_value(&sum) / (float)s->d.x->rows : 0.0f;
+}
+
+BADM_API void badm_sparse_objective(badm_sparse_sgd *s, double *value, double *gradient_norm)
+{
+    badm_i_fpu before = badm_i_fpu_enter();
+    uint32_t i, runs = (s->d.x->rows - 1) / BADM_I_SPARSE_RUN + 1;
+    if (value) {
+        double all = 0, square = 0;
+        s->slopes = NULL;
+        badm_i_jobs(&s->pool, badm_i_job_samples, runs, s->slices, 0);
+        for (i = 0; i < runs; i++) all += (double)s->part[i].value + (double)s->part[i].lost;
+        for (i = 0; i < s->features; i++) square += (double)s->w[i] * (double)s->w[i];
+        *value = all / (double)s->d.x->rows + 0.5 * (double)s->d.l2 * square;
+    }
+    if (gradient_norm) {
+        double square = 0;
+        badm_i_sparse_gradient(s, s->all, s->gradient);
+        for (i = 0; i <= s->features; i++) {
+            double g = (double)s->gradient[i] + (i < s->features ? (double)s->d.l2 * (double)s->w[i] : 0);
+            square += g * g;
+        }
+        *gradient_norm = square > 0 ? (double)badm_sqrtf((float)square) : 0;
+    }
+    badm_i_fpu_set(before);
+}
+
+BADM_API badm_result badm_sparse_margins(badm_sparse_sgd *s, const badm_csr *x, float *margin)
+{
+    badm_i_fpu before;
+    uint32_t i;
+    badm_i_error(&s->error, BADM_OK, "", "", NULL, 0, 0);
+    if (x->cols > s->features)
+        return badm_i_error(&s->error, BADM_ERR_SHAPE, BADM_I_TEXT("badm_sparse_margins"),
+                            BADM_I_TEXT("rows of %0 features, at most the %1 that it was made for are expected"), NULL, x->cols, s->features);
+    before = badm_i_fpu_enter();
+    for (i = 0; i < x->rows; i++) margin[i] = badm_i_row_dot(x, i, s->w) + s->w[s->features];
+    badm_i_fpu_set(before);
+    return BADM_OK;
+}
+
+/* ---- an epoch ---- */
+
+static void badm_i_job_all_catch_up(void *of, uint32_t worker, uint32_t job)
+{
+    badm_sparse_sgd *s = (badm_sparse_sgd *)of;
+    uint32_t k;
+    (void)worker;
+    for (k = s->slice[job].first; k < s->slice[job].end; k++) {
+        badm_i_sparse_catch_up(s, k, s->step);
+        s->seen[k] = 0;
+    }
+}
+
+BADM_API badm_result badm_sparse_epoch(badm_sparse_sgd *s)
+{
+    uint32_t n = s->d.x->rows, from, b;
+    badm_i_fpu before = badm_i_fpu_enter();
+    badm_error *e = &s->error;
+    badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
+    memcpy(s->before, s->w, ((size_t)s->features + 1) * sizeof(float));
+    s->step = 0;
+    if (s->d.svrg) badm_i_sparse_gradient(s, s->anchor, s->mean);
+    for (from = 0; from < n; from += s->count) {
+        if (s->d.cancel && *s->d.cancel) {
+            badm_i_error(e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_sparse_epoch"), "", NULL, 0, 0);
+            break;
+        }
+        s->count = n - from < s->d.batch ? n - from : s->d.batch;
+        for (b = 0; b < s->count; b++) s->index[b] = badm_shuffle(s->d.seed, s->epoch, n, from + b);
+        badm_i_sparse_batch(s);
+    }
+    if (s->d.l2 > 0 || s->mean) badm_i_jobs(&s->pool, badm_i_job_all_catch_up, s->slices, s->slices, 0);
+    if (!badm_i_all_finite(badm_i_simd_level(), s->w, (size_t)s->features + 1)) {
+        memcpy(s->w, s->before, ((size_t)s->features + 1) * sizeof(float));
+        badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_sparse_epoch"),
+                     BADM_I_TEXT("a weight is not finite: a smaller lr is expected; the weights are as before the epoch"), NULL, 0, 0);
+    } else if (e->code == BADM_OK) s->epoch++;
+    badm_i_fpu_set(before);
+    return e->code;
+}
+
+/* ---- memory ---- */
+
+static void badm_i_sparse_carve(badm_sparse_sgd *s, badm_i_carver *c)
+{
+    size_t features = (size_t)s->features + 1, rows = s->d.x->rows;
+    badm_i_slice_of *slices;
+    uint32_t i;
+    s->w = (float *)badm_i_carve(c, features, sizeof(float));
+    s->before = (float *)badm_i_carve(c, features, sizeof(float));
+    s->sum = (float *)badm_i_carve(c, features, sizeof(float));
+    s->weight = (float *)badm_i_carve(c, features, sizeof(float));
+    s->gradient = (float *)badm_i_carve(c, features, sizeof(float));
+    s->present = (uint32_t *)badm_i_carve(c, features, sizeof(uint32_t));
+    s->seen = (uint32_t *)badm_i_carve(c, features, sizeof(uint32_t));
+    s->touched = (uint32_t *)badm_i_carve(c, features, sizeof(uint32_t));
+    s->all = (float *)badm_i_carve(c, rows, sizeof(float));
+    if (s->d.svrg) {
+        s->anchor = (float *)badm_i_carve(c, rows, sizeof(float));
+        s->mean = (float *)badm_i_carve(c, features, sizeof(float));
+    }
+    s->slope = (float *)badm_i_carve(c, s->d.batch, sizeof(float));
+    s->index = (uint32_t *)badm_i_carve(c, s->d.batch, sizeof(uint32_t));
+    s->cut = (uint32_t *)badm_i_carve(c, badm_i_times(rows, s->slices - 1), sizeof(uint32_t));
+    s->part = (badm_i_sum *)badm_i_carve(c, (rows - 1) / BADM_I_SPARSE_RUN + 1, sizeof *s->part);
+    s->slice = slices = (badm_i_slice_of *)badm_i_carve(c, s->slices, sizeof *slices);
+    badm_i_pool_carve(&s->pool, c, s->slices);
+    for (i = 0; slices && i < s->slices; i++) memset(&slices[i], 0, sizeof slices[i]);
+}
+
+/* Slices of about as many entries each, and where they end in each row. */
+static void badm_i_sparse_slices(badm_sparse_sgd *s)
+{
+    const badm_csr *x = s->d.x;
+    uint32_t i, j, k = 0;
+    for (i = 0; i < s->slices; i++) {
+        uint64_t least = (uint64_t)x->start[x->rows] * (i + 1) / s->slices;
+        s->slice[i].first = k;
+        s->slice[i].touched = s->touched + k;
+        while (k < s->features && (i + 1 == s->slices || x->turned->start[k + 1] <= least)) k++;
+        s->slice[i].end = k;
+    }
+    for (i = 0; i < x->rows; i++)
+        for (k = x->start[i], j = 0; j + 1 < s->slices; j++) {
+            while (k < x->start[i + 1] && x->column[k] < s->slice[j].end) k++;
+            s->cut[(size_t)i * (s->slices - 1) + j] = k;
+        }
+}
+
+static badm_result badm_i_sparse_refuse(badm_error *e, const char *message, unsigned long n0, unsigned long n1)
+{
+    return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_sparse_desc"), message, NULL, n0, n1);
+}
+
+static badm_result badm_i_sparse_check(const badm_sparse_desc *d, badm_error *e)
+{
+    if (!d || d->filled != BADM_I_FILLED)
+        return badm_i_sparse_refuse(e, BADM_I_TEXT("it is not filled: call badm_sparse_defaults first"), 0, 0);
+    if (!d->x || !d->y || !d->x->turned || d->x->rows < 1)
+        return badm_i_sparse_refuse(e, BADM_I_TEXT("y and a matrix x made by badm_csr_new are expected"), 0, 0);
+    if (d->batch < 1 || d->workers < 1)
+        return badm_i_sparse_refuse(e, BADM_I_TEXT("a batch of %0, %1 workers: at least one of each is expected"), d->batch, d->workers);
+    if ((unsigned)d->loss > BADM_SQUARED || (unsigned)d->aggregation > BADM_BY_FREQUENCY)
+        return badm_i_sparse_refuse(e, BADM_I_TEXT("loss %0, aggregation %1: there is no such"), (unsigned long)d->loss,
+                                    (unsigned long)d->aggregation);
+    if (!badm_i_at_least(d->lr, 0) || !badm_i_at_least(d->l2, 0))
+        return badm_i_sparse_refuse(e, BADM_I_TEXT("lr and l2: numbers >= 0 are expected"), 0, 0);
+    if (!badm_i_all_finite(badm_i_simd_level(), d->y, d->x->rows))
+        return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_sparse_desc"), BADM_I_TEXT("a label is not finite"), NULL, 0, 0);
+    return BADM_OK;
+}
+
+BADM_API badm_result badm_sparse_new(badm_sparse_sgd **out, const badm_sparse_desc *d, badm_error *err)
+{
+    badm_error here, *e = err ? err : &here;
+    badm_i_carver c = { NULL, 0 };
+    badm_sparse_sgd plan, *s;
+    uint32_t k;
+    *out = NULL;
+    badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
+    if (badm_i_sparse_check(d, e)) return e->code;
+    memset(&plan, 0, sizeof plan);
+    plan.d = *d;
+    if (plan.d.batch > d->x->rows) plan.d.batch = d->x->rows;
+    plan.features = d->x->cols;
+    plan.slices = d->workers;
+    badm_i_carve(&c, 1, sizeof plan);
+    badm_i_sparse_carve(&plan, &c);
+    c.base = c.used == BADM_I_NONE ? NULL : (unsigned char *)badm_i_alloc(d->memory, c.used);
+    if (!c.base)
+        return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_sparse_new"), BADM_I_TEXT("%0 bytes are needed, the allocator refused"),
+                            NULL, (unsigned long)c.used, 0);
+    memset(c.base, 0, c.used);
+    c.used = 0;
+    s = (badm_sparse_sgd *)badm_i_carve(&c, 1, sizeof *s);
+    *s = plan;
+    badm_i_sparse_carve(s, &c);
+    badm_i_sparse_slices(s);
+    for (k = 0; k <= s->features; k++) {
+        float p = k < s->features ? (float)(d->x->turned->start[k + 1] - d->x->turned->start[k]) / (float)d->x->rows : 1.0f;
+        s->weight[k] = 1.0f;
+        if (d->aggregation != BADM_BY_MEAN && p > 0 && p < 1.0f)
+            s->weight[k] = badm_i_decay(-(float)s->d.batch * badm_log1pf(-p)) / p;
+    }
+    if (badm_i_pool_start(&s->pool, s, s->slices)) {
+        badm_i_free(d->memory, s);
+        return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_sparse_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
+                            d->workers - 1, 0);
+    }
+    *out = s;
+    return BADM_OK;
+}
+
+BADM_API void badm_sparse_free(badm_sparse_sgd *s)
+{
+    if (!s) return;
+    badm_i_pool_stop(&s->pool);
+    badm_i_free(s->d.memory, s);
+}
+
+BADM_API float *badm_sparse_weights(badm_sparse_sgd *s) { return s->w; }
+BADM_API void badm_sparse_set_lr(badm_sparse_sgd *s, float lr) { if (badm_i_at_least(lr, 0)) s->d.lr = lr; }
+
+BADM_API const char *badm_sparse_error(badm_sparse_sgd *s)
+{
+    s->sentence[0] = 0;
+    badm_error_text(&s->error, s->sentence, sizeof s->sentence);
+    return s->sentence;
+}
+
+#undef BADM_I_SPARSE_RUN
+
+#endif
 
 /* =====================================================================================================================
    >>checks     What a user runs on code of their own, or on a new target.
@@ -12871,7 +14076,7 @@ BADM_API badm_result badm_csv_load_from(badm_array *out, badm_reader *r, badm_me
     return badm_i_array_done(&f, out, err);
 }
 
-typedef struct badm_i_libsvm { badm_array *x, *y; uint32_t features; } badm_i_libsvm;
+typedef struct badm_i_libsvm { badm_array *x, *y; badm_csr **csr; uint32_t features; } badm_i_libsvm;
 typedef struct badm_i_sparse { uint32_t row, index; float value; } badm_i_sparse;
 
 /* One line after its label: index:value ... */
@@ -12924,16 +14129,54 @@ static void badm_i_libsvm_rows(badm_i_lines *t, badm_i_vec *sparse, badm_i_vec *
     }
 }
 
+/* [rows,columns] of all entries, a later one of the same place replacing the earlier. guessed: the file gave the columns. */
+static void badm_i_libsvm_dense(badm_i_file *f, badm_i_vec *dense, size_t rows, uint32_t columns, int guessed, const badm_i_vec *sparse)
+{
+    const badm_i_sparse *s = (const badm_i_sparse *)(const void *)sparse->data;
+    int overflow = 0;
+    size_t i;
+    uint64_t size = badm_i_checked_product(rows, columns, &overflow);
+    if (!size) badm_i_damaged(f, BADM_I_TEXT("%nthere are no numbers in it"), 0, 0);
+    if (overflow || size > SIZE_MAX / sizeof(float)) badm_i_file_no_memory(f, UINT64_MAX);
+    /* One large index in a small file must not take all memory. Who gives the number of features asks for what it takes. */
+    if (guessed && size > 4194304u && (size - 4194304u) / 4096u > sparse->count)
+        badm_i_damaged(f, BADM_I_TEXT("%n%0 rows of %1 features, nearly all zero: if they are right, give their number"), rows, columns);
+    if (f->error.code == BADM_OK && badm_i_vec_reserve(f, dense, (size_t)size)) {
+        float *x = (float *)(void *)dense->data;
+        memset(x, 0, (size_t)size * sizeof(float));
+        for (i = 0; i < sparse->count; i++) x[(size_t)s[i].row * (size_t)columns + (s[i].index - 1)] = s[i].value;
+    }
+}
+
+static void badm_i_libsvm_csr(badm_i_file *f, badm_csr **out, uint32_t rows, uint32_t columns, const badm_i_vec *sparse)
+{
+    const badm_i_sparse *s = (const badm_i_sparse *)(const void *)sparse->data;
+    size_t n = sparse->count, i;
+    uint32_t *row, *column;
+    float *value;
+    badm_i_vec places;
+    memset(&places, 0, sizeof places);
+    places.size = 3 * sizeof(uint32_t);
+    if (!rows || !columns) badm_i_damaged(f, BADM_I_TEXT("%nthere are no numbers in it"), 0, 0);
+    if (f->error.code != BADM_OK || (n && !badm_i_vec_reserve(f, &places, n))) return;
+    row = (uint32_t *)(void *)places.data;
+    column = row + n;
+    value = (float *)(void *)(column + n);
+    for (i = 0; i < n; i++) {
+        row[i] = s[i].row;
+        column[i] = s[i].index - 1;
+        value[i] = s[i].value;
+    }
+    badm_i_csr_build(out, f->memory, rows, columns, n, row, column, value, 1, &f->error);
+    badm_i_vec_free(f, &places);
+}
+
 static void badm_i_libsvm_read(badm_i_file *f, void *argument)
 {
     const badm_i_libsvm *out = (const badm_i_libsvm *)argument;
     badm_i_lines t;
     badm_i_vec sparse, labels, dense;
-    const badm_i_sparse *s;
     uint32_t largest = 0;
-    uint64_t size, columns;
-    size_t i;
-    int overflow = 0;
     memset(&sparse, 0, sizeof sparse);
     memset(&labels, 0, sizeof labels);
     memset(&dense, 0, sizeof dense);
@@ -12941,60 +14184,71 @@ static void badm_i_libsvm_read(badm_i_file *f, void *argument)
     labels.size = dense.size = sizeof(float);
     badm_i_lines_start(&t, f);
     badm_i_libsvm_rows(&t, &sparse, &labels, out->features, &largest);
-    columns = out->features ? out->features : largest;
-    size = badm_i_checked_product(labels.count, columns, &overflow);
-    if (!size) badm_i_damaged(f, BADM_I_TEXT("%nthere are no numbers in it"), 0, 0);
-    if (overflow || size > SIZE_MAX / sizeof(float)) badm_i_file_no_memory(f, UINT64_MAX);
-    /* One large index in a small file must not take all memory. Who gives the number of features asks for what it takes. */
-    if (!out->features && size > 4194304u && (size - 4194304u) / 4096u > sparse.count)
-        badm_i_damaged(f, BADM_I_TEXT("%n%0 rows of %1 features, nearly all zero: if they are right, give their number"),
-                       labels.count, columns);
-    if (f->error.code == BADM_OK && badm_i_vec_reserve(f, &dense, (size_t)size)) {
-        float *x = (float *)(void *)dense.data;
-        memset(x, 0, (size_t)size * sizeof(float));
-        s = (const badm_i_sparse *)(const void *)sparse.data;
-        for (i = 0; i < sparse.count; i++) x[(size_t)s[i].row * (size_t)columns + (s[i].index - 1)] = s[i].value;
-    }
+    if (f->error.code == BADM_OK && out->csr)
+        badm_i_libsvm_csr(f, out->csr, (uint32_t)labels.count, out->features ? out->features : largest, &sparse);
+    else if (f->error.code == BADM_OK)
+        badm_i_libsvm_dense(f, &dense, labels.count, out->features ? out->features : largest, !out->features, &sparse);
     badm_i_vec_free(f, &sparse);
     if (f->error.code != BADM_OK) { badm_i_vec_free(f, &labels); return; }
-    out->x->data = dense.data;
-    out->x->type = out->y->type = BADM_F32;
-    out->x->rank = 2;
-    out->x->shape[0] = (uint32_t)labels.count;
-    out->x->shape[1] = (uint32_t)columns;
+    if (out->x) {
+        out->x->data = dense.data;
+        out->x->type = BADM_F32;
+        out->x->rank = 2;
+        out->x->shape[0] = (uint32_t)labels.count;
+        out->x->shape[1] = out->features ? out->features : largest;
+    }
+    out->y->type = BADM_F32;
     out->y->data = labels.data;
     out->y->rank = 1;
     out->y->shape[0] = (uint32_t)labels.count;
 }
 
-BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t features, const char *path, badm_memory *mem,
-                             badm_error *err)
+/* From a path or, where that is NULL, a reader; into x or csr. */
+static badm_result badm_i_libsvm_load(const char *operation, badm_array *x, badm_csr **csr, badm_array *y, uint32_t features,
+                                      const char *path, badm_reader *r, badm_memory *mem, badm_error *err)
 {
     badm_i_libsvm out;
     badm_i_file f;
-    BADM_I_ASSERT(path);
-    badm_i_array_start(&f, x, BADM_I_TEXT("badm_libsvm_load"), mem);
-    badm_i_array_start(&f, y, BADM_I_TEXT("badm_libsvm_load"), mem);
+    BADM_I_ASSERT(path || r);
+    badm_i_array_start(&f, y, operation, mem);
+    if (x) badm_i_array_start(&f, x, operation, mem);
+    else *csr = NULL;
     out.x = x;
     out.y = y;
+    out.csr = csr;
     out.features = features;
-    badm_i_read_path(&f, path, badm_i_libsvm_read, &out);
-    return badm_i_array_done(&f, x, err);
+    if (path) badm_i_read_path(&f, path, badm_i_libsvm_read, &out);
+    else badm_i_read_from(&f, r, badm_i_libsvm_read, &out);
+    if (f.error.code != BADM_OK && x) badm_array_free(x);
+    if (f.error.code != BADM_OK && csr) {
+        badm_csr_free(*csr);
+        *csr = NULL;
+    }
+    return badm_i_array_done(&f, y, err);
+}
+
+BADM_API badm_result badm_libsvm_load(badm_array *x, badm_array *y, uint32_t features, const char *path, badm_memory *mem,
+                                      badm_error *err)
+{
+    return badm_i_libsvm_load(BADM_I_TEXT("badm_libsvm_load"), x, NULL, y, features, path, NULL, mem, err);
 }
 
 BADM_API badm_result badm_libsvm_load_from(badm_array *x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem,
-                                  badm_error *err)
+                                           badm_error *err)
 {
-    badm_i_libsvm out;
-    badm_i_file f;
-    BADM_I_ASSERT(r);
-    badm_i_array_start(&f, x, BADM_I_TEXT("badm_libsvm_load_from"), mem);
-    badm_i_array_start(&f, y, BADM_I_TEXT("badm_libsvm_load_from"), mem);
-    out.x = x;
-    out.y = y;
-    out.features = features;
-    badm_i_read_from(&f, r, badm_i_libsvm_read, &out);
-    return badm_i_array_done(&f, x, err);
+    return badm_i_libsvm_load(BADM_I_TEXT("badm_libsvm_load_from"), x, NULL, y, features, NULL, r, mem, err);
+}
+
+BADM_API badm_result badm_libsvm_load_csr(badm_csr **x, badm_array *y, uint32_t features, const char *path, badm_memory *mem,
+                                          badm_error *err)
+{
+    return badm_i_libsvm_load(BADM_I_TEXT("badm_libsvm_load_csr"), NULL, x, y, features, path, NULL, mem, err);
+}
+
+BADM_API badm_result badm_libsvm_load_csr_from(badm_csr **x, badm_array *y, uint32_t features, badm_reader *r, badm_memory *mem,
+                                               badm_error *err)
+{
+    return badm_i_libsvm_load(BADM_I_TEXT("badm_libsvm_load_csr_from"), NULL, x, y, features, NULL, r, mem, err);
 }
 
 BADM_I_OFTEN

@@ -410,7 +410,7 @@ static badm_trainer *update_trainer(update *u, uint32_t workers, int monitors)
     if (badm_trainer_new(&tr, &d)) die("update", badm_model_error(m));
     if (badm_trainable_size(m) != PARAMETERS) die("update", "the model has another size");
     if (badm_step(tr, NULL, SLOTS, NULL)) die("update", badm_trainer_error(tr));
-    badm_i_pool_stop(tr);
+    badm_i_pool_stop(&tr->pool);
     return tr;
 }
 

@@ -76,14 +76,14 @@ def compare(b, net):
         print("%s: %s: %s" % (net, who, ", ".join("%g: %.4f" % pair for pair in sorted(tried.items()))), flush=True)
     b.curves(net, [(who.replace(" ", "_"), learner) for who in runs for learner in runs[who]])
     target = statistics.median(learner.curve[-1][3] for learner in runs["AdamW"])
-    print("\n| %s | step size | held-out loss | sd | accuracy | seconds | steps to AdamW's loss |\n| --- | --- | --- | --- | --- | --- | --- |" % net)
+    print("\n| %s | step size | held-out loss | sd | accuracy | steps to AdamW's loss |\n| --- | --- | --- | --- | --- | --- |" % net)
     for who, learners in sorted(runs.items(), key=lambda item: statistics.mean(learner.curve[-1][3] for learner in item[1])):
         last = [learner.curve[-1] for learner in learners]
         loss, sd = statistics.mean(p[3] for p in last), statistics.stdev(p[3] for p in last) if len(last) > 1 else 0
         accuracy, seconds = statistics.mean(p[4] for p in last), statistics.median(p[1] for p in last)
         reached = [learner.reached(target) for learner in learners]
         to = "%d" % statistics.median(r[0] for r in reached) if all(reached) else "never"
-        print("| %s | %.3g | %.4f | %.4f | %.4f | %.2f | %s |" % (who, chosen[who], loss, sd, accuracy, seconds, to))
+        print("| %s | %.3g | %.4f | %.4f | %.4f | %s |" % (who, chosen[who], loss, sd, accuracy, to))
         b.summary.write("%s,%s,%g,%d,%.6g,%.3g,%.5g,%.4g,%s\n" % (net, who, chosen[who], len(numbers[who]), loss, sd, accuracy, seconds, to))
         b.summary.flush()
     print(flush=True)

@@ -156,6 +156,30 @@ static inline int example_load_libsvm(badm_array *x, badm_array *y, uint32_t fea
     return 0;
 }
 
+/* A LIBSVM text file, given by its path with or without .gz, as compressed rows and labels. */
+static inline int example_load_libsvm_csr(badm_csr **x, badm_array *y, uint32_t features, const char *path, char *why)
+{
+    char dir[EXAMPLE_PATH], file[EXAMPLE_PATH];
+    const char *slash = strrchr(path, '/'), *names[2];
+    size_t length = strlen(path);
+    example_file f;
+    badm_error error;
+    badm_result loaded;
+    if (length >= EXAMPLE_PATH) { snprintf(why, EXAMPLE_SENTENCE, "the name of a file is too long"); return 0; }
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    if (slash == path) snprintf(dir, sizeof dir, "/");
+    snprintf(file, sizeof file, "%s", slash ? slash + 1 : path);
+    length = strlen(file);
+    if (length > 3 && !strcmp(file + length - 3, ".gz")) file[length - 3] = 0;
+    names[0] = file;
+    names[1] = NULL;
+    if (!example_open(&f, dir, names, why)) return 0;
+    loaded = badm_libsvm_load_csr_from(x, y, features, &f.reader, NULL, &error);
+    if (example_close(&f, loaded, &error, why)) return 1;
+    if (loaded == BADM_OK) { badm_csr_free(*x); badm_array_free(y); }
+    return 0;
+}
+
 /* One of MNIST's four files, "train-images", "train-labels", "t10k-images" or "t10k-labels", in dir or dir/mnist.
    Images are of rank 3, labels of rank 1. */
 static inline int example_load_mnist(badm_array *out, const char *dir, const char *which, char *why)

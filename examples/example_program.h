@@ -248,6 +248,44 @@ static inline int save_model(badm_model *m, const char *dir, const char *name)
     return badm_save(m, path) == BADM_OK ? 1 : complain(badm_model_error(m));
 }
 
+/* Dimensions of tensor `name` as the safetensors header has them; 0 if there is no such tensor of rank 2. */
+static inline int shape_in(const char *header, const char *name, badm_dim shape[2])
+{
+    char quoted[80];
+    const char *p;
+    char *end;
+    unsigned i;
+    snprintf(quoted, sizeof quoted, "\"%s\"", name);
+    p = strstr(header, quoted);
+    if (p) p = strstr(p, "\"shape\"");
+    if (p) p = strchr(p, '[');
+    for (i = 0; p && i < 2; i++) {
+        unsigned long v = strtoul(p + 1, &end, 10);
+        if (end == p + 1 || v < 1 || v > 0x7FFFFFFFul) return 0;
+        shape[i] = (badm_dim)v;
+        p = end + strspn(end, " ");
+        if (*p != (i ? ']' : ',')) return 0;
+    }
+    return p != NULL;
+}
+
+/* The header of a safetensors file, to be freed; NULL: there is none. */
+static inline char *read_header(const char *path)
+{
+    unsigned char size[8];
+    FILE *f = fopen(path, "rb");
+    char *header = NULL;
+    unsigned long n = 0;
+    int i;
+    if (!f) return NULL;
+    if (fread(size, 1, 8, f) == 8)
+        for (i = 7; i >= 0 && n < 0x10000ul; i--) n = n << 8 | size[i];
+    if (n > 0 && n < 0x1000000ul) header = (char *)calloc(n + 1, 1);
+    if (header && fread(header, 1, n, f) != n) header[0] = 0;
+    fclose(f);
+    return header;
+}
+
 /* Better to hear of it before the training than after. */
 static inline int can_write_to(const char *dir)
 {

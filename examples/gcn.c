@@ -449,7 +449,7 @@ typedef struct experiment {
     const options *o;
     const graph *g;
     split s;
-    terminal terminal;
+    terminal screen;
     double *seconds;                /* of every epoch of BADM's, for the median */
     size_t epochs;
 } experiment;
@@ -497,12 +497,12 @@ static int run(experiment *x, int adam, float step, uint32_t seed, outcome *out,
             goto done;
         }
         if (!adam && x->seconds) x->seconds[x->epochs++] = now() - begin;
-        if (x->terminal.live && (epoch + 1) % 20 == 0) {
+        if (x->screen.live && (epoch + 1) % 20 == 0) {
             if (!score(tr, &held_out, x->s.validation, &validation)) goto done;
             snprintf(line, sizeof line, "%s, seed %lu: epoch %3lu of %lu   loss %.3f   validation %.3f", adam ? "Adam" : "BADM",
                      (unsigned long)seed, (unsigned long)epoch + 1, (unsigned long)o->epochs, (double)report.loss,
                      (double)validation.accuracy);
-            show_line(&x->terminal, line);
+            show_line(&x->screen, line);
         }
     }
     if (!score(tr, &held_out, x->s.train, &train) || !score(tr, &held_out, x->s.validation, &validation)
@@ -533,8 +533,8 @@ static int run_seeds(experiment *x, int adam, float step, badm_model *keep, summ
     double squares = 0;
     memset(out, 0, sizeof *out);
     for (i = 0; i < n; i++) {
-        if (!run(x, adam, step, x->o->seed + i, &runs[i], keep, &best)) { clear_line(&x->terminal); return 0; }
-        clear_line(&x->terminal);
+        if (!run(x, adam, step, x->o->seed + i, &runs[i], keep, &best)) { clear_line(&x->screen); return 0; }
+        clear_line(&x->screen);
         if (shown)
             printf("  %-4s  seed %3lu   loss %.3f   training %.3f   validation %.3f   test %.3f\n", adam ? "Adam" : "BADM",
                    (unsigned long)(x->o->seed + i), (double)runs[i].loss, (double)runs[i].train, (double)runs[i].validation,
@@ -774,7 +774,7 @@ int main(int argc, char **argv)
     x.o = &o;
     x.g = &g;
     x.s = split_of(&g);
-    x.terminal = find_terminal();
+    x.screen = find_terminal();
     if (ok && (x.s.train.n == 0 || x.s.validation.first + x.s.validation.n > g.nodes || x.s.test.n == 0 || x.s.test.n > g.nodes))
         ok = complain("the graph has too few nodes to split: at least 10 are expected");
     if (ok) {

@@ -249,6 +249,12 @@ each_option_set()
 check_options_all_128() { need gcc gcc; each_option_set 0 1 "gcc $strict"; }
 check_options_cxx() { need g++ g++; each_option_set 5 9 "g++ -x c++ -std=c++11 $strict_cxx"; }
 check_options_clang() { need clang clang; each_option_set 3 7 "clang $strict"; }
+check_options_fewer_methods()
+{
+    for left_out in BADM_NO_PDADMM BADM_NO_SPARSE_SGD "BADM_NO_PDADMM -DBADM_NO_SPARSE_SGD"; do
+        gcc $strict -D$left_out -I. -fsyntax-only badm.c || return 1
+    done
+}
 check_options_self_test() { gcc $strict -DBADM_SELF_TEST -fsyntax-only badm.c; }
 check_options_ndebug() { gcc $strict -DNDEBUG -O2 -c badm.c -o "$dir/badm.o"; }
 
