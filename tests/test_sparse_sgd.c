@@ -206,7 +206,6 @@ TEST(the_rule_by_presence_is_in_expectation_the_one_by_frequency)
             if (there) sum += g / there;
         }
         CHECK_NEAR(sum / DRAWS / plain, expected, 0.04 * expected);
-        CHECK_NEAR(badm_i_decay(-(float)B * badm_log1pf(-share[k])) / share[k], expected, 1e-5 * expected);
     }
 }
 
