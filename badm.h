@@ -1027,7 +1027,8 @@ BADM_API badm_result badm_sparse_epoch(badm_sparse_sgd *s);
 
 /* F(w), with the l2 term, and |gradient of F|; either may be NULL. */
 BADM_API void badm_sparse_objective(badm_sparse_sgd *s, double *value, double *gradient_norm);
-/* Margins <x_i,w> + b of the rows of another matrix. BADM_ERR_SHAPE: it has more columns than there are weights. */
+/* Margins <x_i,w> + b of the rows of another matrix. BADM_ERR_SHAPE: it has more columns than there are weights. BADM_ERR_ARGUMENT:
+   it has no values. */
 BADM_API badm_result badm_sparse_margins(badm_sparse_sgd *s, const badm_csr *x, float *margin);
 
 BADM_API float *badm_sparse_weights(badm_sparse_sgd *s);               /* [features], then b; may be set between epochs */
@@ -11731,6 +11732,9 @@ BADM_API badm_result badm_sparse_margins(badm_sparse_sgd *s, const badm_csr *x, 
     if (x->cols > s->features)
         return badm_i_error(&s->error, BADM_ERR_SHAPE, BADM_I_TEXT("badm_sparse_margins"),
                             BADM_I_TEXT("rows of %0 features, at most the %1 that it was made for are expected"), NULL, x->cols, s->features);
+    if (!x->value)
+        return badm_i_error(&s->error, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_sparse_margins"), BADM_I_TEXT("a matrix with values is expected"),
+                            NULL, 0, 0);
     before = badm_i_fpu_enter();
     for (i = 0; i < x->rows; i++) margin[i] = badm_i_row_dot(x, i, s->w) + s->w[s->features];
     badm_i_fpu_set(before);
@@ -11835,7 +11839,7 @@ static badm_result badm_i_sparse_check(const badm_sparse_desc *d, badm_error *e)
 {
     if (!d || d->filled != BADM_I_FILLED)
         return badm_i_sparse_refuse(e, BADM_I_TEXT("it is not filled: call badm_sparse_defaults first"), 0, 0);
-    if (!d->x || !d->y || !d->x->turned || d->x->rows < 1)
+    if (!d->x || !d->y || !d->x->value || !d->x->turned || !d->x->turned->value || d->x->rows < 1)
         return badm_i_sparse_refuse(e, BADM_I_TEXT("y and a matrix x made by badm_csr_new are expected"), 0, 0);
     if (d->batch < 1 || d->workers < 1)
         return badm_i_sparse_refuse(e, BADM_I_TEXT("a batch of %0, %1 workers: at least one of each is expected"), d->batch, d->workers);

@@ -21,9 +21,9 @@ METHODS = {
     "NAdamW": dict(method="nadamw", step=2e-3, decay=0.01), "Muon": dict(method="muon", step=0.02)}
 # steps in all, steps between evaluations, what is common
 TASKS = {
-    "gpt": (400, 40, dict(batch=12, clip=1.0, beta2=0.99, warmup=20, slots=2)),
-    "cnn": (1600, 100, dict(batch=64, slots=2, images="fashion")),
-    "vae": (2000, 200, dict(batch=128, slots=2)),
+    "gpt": (240, 40, dict(batch=12, clip=1.0, beta2=0.99, warmup=20, slots=2)),
+    "cnn": (800, 100, dict(batch=64, slots=2, images="fashion")),
+    "vae": (1200, 200, dict(batch=128, slots=2)),
     "gcn": (100, 5, dict(slots=1))}
 STARTS = {"gcn": {"BADM plain": 0.8, "Nesterov": 0.2, "BADM diagonal": 1e-2, "RMSProp": 1e-2, "Adam": 1e-2, "AdamW": 1e-2, "NAdamW": 1e-2},
           "vae": {"BADM plain": 4e-4, "Nesterov": 4e-5}}
@@ -94,7 +94,7 @@ def scaling(b):
     with open(os.path.join(b.out, "tasks_scaling.csv"), "w", encoding="ascii") as f:
         f.write("task,batch,slots,step_size,loss,accuracy,seconds\n")
         print("| task | batch | S | step size | held-out loss | accuracy | seconds |\n| --- | --- | --- | --- | --- | --- | --- |")
-        samples, first = 1600 * 64, 2e-3
+        samples, first = 800 * 64, 2e-3
         for batch in (32, 64, 128, 256, 512):
             for slots in (2, 1, 4, 8):
                 steps = samples // batch

@@ -267,7 +267,7 @@ TEST(margins_of_other_rows)
 {
     problem p;
     badm_sparse_sgd *s;
-    badm_csr *wide;
+    badm_csr *wide, bare;
     float margin[ROWS];
     uint32_t one = COLS;
     int i, k;
@@ -285,6 +285,10 @@ TEST(margins_of_other_rows)
     CHECK_INT(badm_sparse_margins(s, wide, margin), BADM_ERR_SHAPE);
     CHECK_TEXT(badm_sparse_error(s), "13 features");
     badm_csr_free(wide);
+    bare = *p.x;
+    bare.value = NULL;
+    CHECK_INT(badm_sparse_margins(s, &bare, margin), BADM_ERR_ARGUMENT);
+    CHECK_TEXT(badm_sparse_error(s), "with values");
     badm_sparse_free(s);
     badm_csr_free(p.x);
 }
@@ -311,6 +315,7 @@ TEST(what_is_wrong_is_said)
     p.d.filled = 0; refused(&p, BADM_ERR_ARGUMENT, "badm_sparse_defaults");
     p.d = good; p.d.y = NULL; refused(&p, BADM_ERR_ARGUMENT, "y and a matrix");
     p.d = good; bare = *p.x; bare.turned = NULL; p.d.x = &bare; refused(&p, BADM_ERR_ARGUMENT, "badm_csr_new");
+    p.d = good; bare = *p.x; bare.value = NULL; p.d.x = &bare; refused(&p, BADM_ERR_ARGUMENT, "badm_csr_new");
     p.d = good; p.d.batch = 0; refused(&p, BADM_ERR_ARGUMENT, "a batch of 0");
     p.d = good; p.d.workers = 0; refused(&p, BADM_ERR_ARGUMENT, "0 workers");
     p.d = good; p.d.lr = -1; refused(&p, BADM_ERR_ARGUMENT, "lr and l2");
