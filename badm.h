@@ -14215,15 +14215,15 @@ static badm_result badm_i_libsvm_load(const char *operation, badm_array *x, badm
     badm_i_file f;
     BADM_I_ASSERT(path || r);
     badm_i_array_start(&f, y, operation, mem);
-    if (x) badm_i_array_start(&f, x, operation, mem);
-    else *csr = NULL;
+    if (csr) *csr = NULL;
+    else badm_i_array_start(&f, x, operation, mem);
     out.x = x;
     out.y = y;
     out.csr = csr;
     out.features = features;
     if (path) badm_i_read_path(&f, path, badm_i_libsvm_read, &out);
     else badm_i_read_from(&f, r, badm_i_libsvm_read, &out);
-    if (f.error.code != BADM_OK && x) badm_array_free(x);
+    if (f.error.code != BADM_OK && !csr) badm_array_free(x);
     if (f.error.code != BADM_OK && csr) {
         badm_csr_free(*csr);
         *csr = NULL;
