@@ -48,7 +48,7 @@ for plot in batches compare tuning speed local gradient forms slots; do
         gnuplot -e "here='$here'; dir='$out'; set terminal $form; set output '$out/$plot.$ending'" "$here/$plot.gp"
     done
 done
-for net in gpt:3 cnn:0.6 vae:140 gcn:2; do          # and the loss above which nothing is shown
+for net in gpt:3.2 cnn:0.8 vae:160 gcn:2; do          # and the loss above which nothing is shown
     [ -f "$out/curves_${net%:*}.csv" ] || continue
     for form in "svg size 1200,500 font 'sans-serif,14' background '#ffffff'" "pngcairo size 1800,750 font 'sans-serif,18' background '#ffffff'"; do
         case $form in svg*) ending=svg ;; *) ending=png ;; esac
