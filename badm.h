@@ -983,7 +983,8 @@ BADM_API const char *badm_pdadmm_error(badm_pdadmm *p);                /* the la
 
 /* ---------------------------------------------------------------------------------------------------------------------
    Linear models on sparse data, by SGD with the aggregation of Defossez and Bach (AdaBatch, arXiv 1711.01761), and by SVRG with the
-   same rule. (Batches that grow, which another paper calls AdaBatch too, are badm_growth.) Not compiled with BADM_NO_SPARSE_SGD.
+   same rule. (Another paper calls batches that grow AdaBatch: arXiv 1712.02029. That is not here.) Not compiled with
+   BADM_NO_SPARSE_SGD.
 
        F(w) = 1/n sum_i loss(y_i, <x_i,w> + b) + l2/2 |w|^2
 
@@ -2132,6 +2133,20 @@ BADM_API size_t badm_error_text(const badm_error *e, char *buf, size_t n)
     return o.length;
 }
 
+#if UINTPTR_MAX <= 0xFFFFu
+#define BADM_I_SENTENCE 48
+#else
+#define BADM_I_SENTENCE 320
+#endif
+
+/* What a handle's error function returns; "" if there is none. */
+static const char *badm_i_sentence(const badm_error *e, char out[BADM_I_SENTENCE])
+{
+    out[0] = 0;
+    badm_error_text(e, out, BADM_I_SENTENCE);
+    return out;
+}
+
 /* Fills *e (may be NULL), returns code. */
 static badm_result badm_i_error(badm_error *e, badm_result code, const char *operation, const char *message,
                                 const char *name, unsigned long n0, unsigned long n1)
@@ -2890,10 +2905,8 @@ BADM_I_SELDOM
 
 #if UINTPTR_MAX <= 0xFFFFu
 #define BADM_I_RECORDS 4
-#define BADM_I_SENTENCE 48
 #else
 #define BADM_I_RECORDS 16
-#define BADM_I_SENTENCE 320
 #endif
 #define BADM_I_NAME_LIMIT 200
 
@@ -3035,9 +3048,7 @@ BADM_API void badm_model_free(badm_model *m)
 BADM_API const char *badm_model_error(badm_model *m)
 {
     if (!m) return badm_result_text(BADM_ERR_MEMORY);
-    m->sentence[0] = 0;
-    badm_error_text(m->error.code ? &m->error : &m->last, m->sentence, sizeof m->sentence);
-    return m->sentence;
+    return badm_i_sentence(m->error.code ? &m->error : &m->last, m->sentence);
 }
 
 BADM_API badm_result badm_model_result(const badm_model *m) { return m ? m->error.code : BADM_ERR_MEMORY; }
@@ -10258,9 +10269,7 @@ static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
 
 BADM_API const char *badm_trainer_error(badm_trainer *tr)
 {
-    tr->sentence[0] = 0;
-    badm_error_text(&tr->error, tr->sentence, sizeof tr->sentence);
-    return tr->sentence;
+    return badm_i_sentence(&tr->error, tr->sentence);
 }
 
 BADM_API badm_model *badm_trainer_model(badm_trainer *tr) { return tr->model; }
@@ -10998,12 +11007,12 @@ BADM_I_LOOP(badm_i_pd_q, (n, nu, rho, p, z, q, u, q_moved, u_moved, off, apart),
 static float badm_i_pd_cost(const badm_pdadmm *p, size_t rows, size_t n, const float *z, const float *a, const int32_t *label,
                             float *most, float *rest, float *loss)
 {
-    float far = 0, away[BADM_I_RUN];
+    float far = 0;
     size_t i;
     *loss = 0;
     badm_i_log_sum_exp(p->level, rows, n, z, most, rest);
     for (i = 0; i < rows; i++) *loss += (most[i] - z[i * n + (size_t)label[i]]) + rest[i];
-    for (i = 0; i < rows * n; i++) { away[i] = z[i] - a[i]; far += away[i] * away[i]; }
+    for (i = 0; i < rows * n; i++) far += (z[i] - a[i]) * (z[i] - a[i]);
     return *loss + 0.5f * p->d.nu * far;
 }
 
@@ -11485,9 +11494,7 @@ BADM_API size_t badm_pdadmm_memory(const badm_pdadmm *p) { return p->bytes; }
 
 BADM_API const char *badm_pdadmm_error(badm_pdadmm *p)
 {
-    p->sentence[0] = 0;
-    badm_error_text(&p->error, p->sentence, sizeof p->sentence);
-    return p->sentence;
+    return badm_i_sentence(&p->error, p->sentence);
 }
 
 #undef BADM_I_FISTA_STEP
@@ -11906,9 +11913,7 @@ BADM_API void badm_sparse_set_lr(badm_sparse_sgd *s, float lr) { if (badm_i_at_l
 
 BADM_API const char *badm_sparse_error(badm_sparse_sgd *s)
 {
-    s->sentence[0] = 0;
-    badm_error_text(&s->error, s->sentence, sizeof s->sentence);
-    return s->sentence;
+    return badm_i_sentence(&s->error, s->sentence);
 }
 
 #undef BADM_I_SPARSE_RUN

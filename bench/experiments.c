@@ -348,6 +348,24 @@ static void tune(contender *c, int n, int reach, const setting *base, int seeds,
                     (double)(c[i].step[k] / c[i].step[c[i].best]), c[i].accuracy[k], c[i].loss[k]);
 }
 
+/* Each with its chosen step size, from every seed. */
+static void train_best(const contender *c, int n, const setting *base, int seeds, const digits *train, const digits *test,
+                       outcome (*o)[MAX_SEEDS])
+{
+    int i, k;
+    for (i = 0; i < n; i++)
+        for (k = 0; k < seeds; k++) {
+            setting one = setting_of(&c[i], base);
+            one.step = c[i].step[c[i].best];
+            one.seed = (uint64_t)(k + 1);
+            o[i][k] = run(&one, train, test, 1);
+            if (o[i][k].diverged) die(c[i].name, "diverged");
+            printf("  %-18s seed %d: test accuracy %.4f, training loss %.6f\n", c[i].name, k + 1,
+                   (double)o[i][k].check.accuracy, o[i][k].loss[base->epochs - 1]);
+            fflush(stdout);
+        }
+}
+
 /* epoch, then mean, smallest and largest over the seeds of each contender's training loss. */
 static void write_curves(FILE *f, const contender *c, int n, outcome (*o)[MAX_SEEDS], int seeds, uint32_t epochs)
 {
@@ -478,17 +496,7 @@ static void compare(const digits *train, const digits *test)
     printf("RESULT adam_best_step_of_0.001_0.002_0.004 %.4g\n", (double)c[ADAM].step[k]);
 
     s.epochs = quick ? 2 : 10;
-    for (i = 0; i < N; i++)
-        for (k = 0; k < seeds; k++) {
-            setting one = setting_of(&c[i], &s);
-            one.step = c[i].step[c[i].best];
-            one.seed = (uint64_t)(k + 1);
-            o[i][k] = run(&one, train, test, 1);
-            if (o[i][k].diverged) die(c[i].name, "diverged");
-            printf("  %-18s seed %d: test accuracy %.4f, training loss %.6f\n", c[i].name, k + 1,
-                   (double)o[i][k].check.accuracy, o[i][k].loss[s.epochs - 1]);
-            fflush(stdout);
-        }
+    train_best(c, N, &s, seeds, train, test, o);
 
     adam_loss = mean_loss(o[ADAM], seeds, s.epochs - 1);
     f = csv("compare_final");
@@ -847,14 +855,7 @@ static void slots(const digits *train, const digits *test)
     f = csv("slots_tuning");
     tune(c, N, quick ? 1 : 2, &s, 1, &rest, &held_out, f);
     close_csv(f);
-    for (i = 0; i < N; i++)
-        for (k = 0; k < seeds; k++) {
-            setting one = setting_of(&c[i], &s);
-            one.step = c[i].step[c[i].best];
-            one.seed = (uint64_t)(k + 1);
-            o[i][k] = run(&one, train, test, 1);
-            if (o[i][k].diverged) die(c[i].name, "diverged");
-        }
+    train_best(c, N, &s, seeds, train, test, o);
     f = csv("slots_final");
     fprintf(f, "second_moment_and_step,step,test_accuracy,test_accuracy_min,test_accuracy_max,less_usual,half_interval,train_loss,train_loss_over_usual\n");
     for (i = 0; i < N; i++) {

@@ -18,7 +18,7 @@ have_table() { [ -s "$out/$1.csv" ] && [ -s "$out/$2.txt" ]; }
 cat <<END
 # Measured
 
-\`make experiments DATA=folder\` runs all of this and draws the plots; \`sh bench/results.sh FOLDER\` writes this page. The network is 784-256-128-10
+\`make experiments DATA=folder\` runs all of this and draws the plots; \`sh bench/results.sh FOLDER\` writes its tables, up to the tasks against PyTorch; conclusions are by hand. The network is 784-256-128-10
 with relu, pixels scaled to 0..1; "step" is lr, or 1/sigma for BADM; momentum 0.9 everywhere, that is rho = 9 sigma. Machine: $(tr -s ' \n' ' ' < "$out/machine.txt")
 END
 

@@ -14,7 +14,7 @@ shift
 # Products of one fused multiply-add per term; and of a multiplication and an addition.
 fused="gcc_O2 gcc_avx2 gcc_avx512 gcc_scalar_fmaf gcc_O0 gcc_native clang_O2 clang_native clang_O0 clang_scalar_fmaf"
 apart="gcc_baseline gcc_plain"
-for way in gcc_O2 gcc_avx2 gcc_O0 gcc_native clang_native; do apart="$apart ${way}_reproducible"; done
+for way in $fused; do apart="$apart ${way}_reproducible"; done
 
 flags_of()
 {

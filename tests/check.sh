@@ -50,11 +50,11 @@ quick=$(for file in tests/test_*.c; do basename "$file" .c; done | grep -vE '^te
 
 # ---- sanitizers and memory checkers over the test suite ------------------------------------------------------------------
 
-# The programs that train with more than one worker.
+# The programs that train, with as many workers as there are processors or as they say.
 check_tsan()
 {
     need gcc gcc
-    only=$(for file in $(grep -l workers tests/test_*.c); do basename "$file" .c; done)
+    only=$(for file in $(grep -lE 'workers|trainer' tests/test_*.c); do basename "$file" .c; done)
     suite gcc "-O1 -g -fsanitize=thread"
 }
 
@@ -64,10 +64,12 @@ check_asan_ubsan()
     UBSAN_OPTIONS=print_stacktrace=1 suite gcc "-Og -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 }
 
-check_valgrind()
+# The same programs twice: as they are, and under valgrind. valgrind 3.19 does not know AVX-512, so the plain kernels run; the others
+# are covered by the sanitizers.
+check_tests_no_simd_and_valgrind()
 {
+    only=$quick suite gcc "-O1 -g -DBADM_NO_SIMD" || return 1
     need valgrind valgrind
-    # valgrind 3.19 does not know AVX-512, so the plain kernels run; the others are covered by the sanitizers.
     only=$quick wrap="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" suite gcc "-O1 -g -DBADM_NO_SIMD"
 }
 
@@ -89,10 +91,9 @@ check_tests_clang() { need clang clang; suite clang "-O1"; }
 check_tests_native_contract()
 {
     need gcc gcc
-    only="test_math test_random test_autodiff test_workers" suite gcc "-O3 -march=native -ffp-contract=fast"
+    only="test_math test_random test_kernels test_autodiff test_methods test_workers" suite gcc "-O3 -march=native -ffp-contract=fast"
 }
 
-check_tests_no_simd() { only=$quick suite gcc "-O1 -DBADM_NO_SIMD"; }
 check_tests_no_threads() { only=$quick suite gcc "-O0 -DBADM_NO_THREADS"; }
 
 # ---- warnings ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #define BADM_IMPLEMENTATION
 #include "badm.h"
 #include "test.h"
+#include "buffer.h"
 
 enum { ROWS = 60, COLS = 12 };
 
@@ -353,28 +354,15 @@ TEST(a_step_too_long_changes_nothing)
 
 /* ---- LIBSVM files into compressed rows ---- */
 
-typedef struct text { const char *at; size_t left; } text;
-
-static size_t text_read(void *buf, size_t bytes, void *user)
-{
-    text *t = (text *)user;
-    size_t n = bytes < t->left ? bytes : t->left;
-    memcpy(buf, t->at, n);
-    t->at += n;
-    t->left -= n;
-    return n;
-}
-
 static badm_result load(const char *what, uint32_t features, badm_csr **x, badm_array *y, char *sentence, size_t room)
 {
-    text t;
+    static buffer file;
     badm_reader r;
     badm_error e;
     badm_result code;
-    t.at = what;
-    t.left = strlen(what);
-    r.read = text_read;
-    r.user = &t;
+    file.size = strlen(what);
+    memcpy(file.bytes, what, file.size);
+    r = buffer_reader(&file);
     code = badm_libsvm_load_csr_from(x, y, features, &r, NULL, &e);
     sentence[0] = 0;
     badm_error_text(&e, sentence, room);
