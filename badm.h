@@ -93,6 +93,7 @@
      >>attention  attention and positions
      >>sparse     compressed rows, graphs
      >>recurrent  GRU cell
+     >>diversity  gradients of single samples
      >>layers     linear, embedding, convolution, norms, attention, GRU
      >>data       rows, labels, tokens of a batch
      >>workers    a trainer's memory, the pool, a slot's gradient
@@ -784,6 +785,12 @@ BADM_API const badm_method *badm_method_nadam(void);
 BADM_API const badm_method *badm_method_nadamw(void);
 BADM_API const badm_method *badm_method_muon(void);
 
+/* Gradient diversity (Yin et al. 2018; DiveBatch, arXiv 2509.16173): sum |g_i|^2 / |sum g_i|^2 over samples.
+   exact: |g_i|^2 of every sample, from what backward has at hand where an operation allows it, else by a tape for each sample;
+   one more vector of parameters, one a worker as well. BADM_ERR_STATE for batch norm: a sample has no gradient of its own.
+   slots: an estimate from the sub-batches' gradients, for S >= 2, which costs next to nothing; one more vector. */
+typedef enum badm_diversity { BADM_DIVERSITY_OFF, BADM_DIVERSITY_EXACT, BADM_DIVERSITY_OF_SLOTS } badm_diversity;
+
 typedef enum badm_newton_schulz { BADM_NS_GRAM3, BADM_NS_FIVE } badm_newton_schulz;
 
 /* Everything a trainer needs to know. Call badm_trainer_defaults first, then set what you want: 0 means 0. */
@@ -822,6 +829,7 @@ typedef struct badm_trainer_desc {
     float lr, beta1;                /* baselines; beta1 is also the momentum of SGD and Muon. Defaults 1e-3, 0.9 */
     float momentum_decay;           /* nadam; default 4e-3 */
 
+    badm_diversity diversity;       /* how badm_growth_epoch measures the diversity of gradients; default: not at all */
     int monitors;                   /* gradient norm and residuals in the report, and diagnosis; default 1 */
     const volatile int *cancel;     /* not 0: the step ends with BADM_ERR_CANCELLED, nothing changed */
     /* on the worker, after each; not 0 cancels. A place for a watchdog */
@@ -904,6 +912,36 @@ enum {
     BADM_SEES_ZERO_GRADIENT = 64
 };
 BADM_API unsigned badm_diagnose(badm_trainer *tr, char *buf, size_t n);
+
+/* Batches that grow during training. Set the fields after badm_growth_defaults; give d.rates = badm_growth_rates and d.rates_user =
+   the badm_growth to the trainer, whose max_batch is max_batch here (micro_batch keeps its tape small), and call
+   badm_growth_epoch in place of badm_epoch. Plain data: save it beside a checkpoint.
+     BADM_GROWTH_PERIODIC   AdaBatch of Devarakonda, Naumov, Garland (arXiv 1712.02029): every `every` epochs batch *= factor, and the
+                            step *= decay: step/batch goes as with decay/factor at a fixed batch. Where the batch cannot grow by
+                            the factor, the step makes up for it.
+     BADM_GROWTH_DIVERSE    DiveBatch (arXiv 2509.16173): the last of `every` epochs is measured (d.diversity); then
+                            batch = min(max(delta * diversity * n, batch), max_batch); scale_step: the step grows with it.
+   "step" is lr, 1/sigma for BADM (rho stays). */
+typedef enum badm_growth_kind { BADM_GROWTH_NONE, BADM_GROWTH_PERIODIC, BADM_GROWTH_DIVERSE } badm_growth_kind;
+typedef struct badm_growth {
+    badm_growth_kind kind;
+    uint32_t batch, max_batch;      /* batch: of the epoch to come */
+    uint32_t every;                 /* epochs; default 20 */
+    float factor, decay;            /* periodic; defaults 2, 0.75 */
+    float delta;                    /* diverse; default 0.1 */
+    int scale_step;                 /* diverse; default 0 */
+    uint32_t warmup, baseline;      /* epochs in which the step grows evenly from baseline/batch of itself, for large first batches */
+    /* what it finds out */
+    uint32_t epoch;
+    float step;                     /* factor of the step now, without warm-up */
+    float diversity;                /* as measured last; 0: not yet */
+} badm_growth;
+BADM_API void badm_growth_defaults(badm_growth *g, badm_growth_kind kind, uint32_t batch, uint32_t max_batch);
+BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth);
+/* One epoch over samples 0..n-1 at the present batch, then growth. Errors of badm_epoch, after which g is as before;
+   BADM_ERR_ARGUMENT: batch 0 or above max_batch, that above the trainer's; every 0, a factor or decay out of range; nothing to measure
+   diversity with. */
+BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user);
 
 /* Early stopping: keeps a copy of the best parameters. update: 1 better (copied), 0 not better, -1 not better `patience` times
    running (0: never). Smaller is better. restore puts the best back. */
@@ -3495,6 +3533,16 @@ enum { BADM_I_BUFFERS_NONE, BADM_I_BUFFERS_ALL, BADM_I_BUFFERS_TRAINED };
 typedef void (*badm_i_part)(const badm_tape *t, void *arg, uint32_t part);
 typedef struct badm_i_pool badm_i_pool;         /* threads (>>workers) */
 
+/* sum |g_i|^2 of the samples of a piece, as far as backward can tell. */
+typedef struct badm_i_norms {
+    void (*of)(badm_tape *t, badm_tensor *y);   /* adds what y's parameters get, before its backward */
+    uint32_t samples;
+    badm_i_sum sum;
+    uint8_t *seen;                  /* of each parameter: used already */
+    float *space;                   /* a gradient vector of its own */
+    int missing;                    /* an operation, or a second use, that it knows no way for */
+} badm_i_norms;
+
 /* Gradients that have been used up, for later ones of the same size: what is written next then stands in a near cache. */
 #define BADM_I_SPARES 8
 #define BADM_I_SPARE_LEAST 1024     /* elements; less is not worth looking for */
@@ -3523,6 +3571,7 @@ struct badm_tape {
     badm_i_pool *pool;              /* the team's */
     badm_i_spare spare[BADM_I_SPARES];
     uint32_t spares;
+    badm_i_norms *norms;            /* of single samples' gradients; NULL: not wanted (>>diversity) */
     badm_error error;
 };
 
@@ -3853,6 +3902,8 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
     loss->grad[0] = seed;
     for (y = loss; y && !t->error.code; y = y->previous) {
         if (!y->op || !y->grad || !y->op->backward) continue;
+        if (t->norms && !t->norms->missing) t->norms->of(t, y);
+        t->scratch_used = 0;
         y->op->backward(t, y);
         t->scratch_used = 0;
         if (t->written && y->grad && y->size >= BADM_I_SPARE_LEAST) {       /* a trainer's: nobody will look at it */
@@ -7784,6 +7835,167 @@ BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm
 }
 
 /* =====================================================================================================================
+   >>diversity  |g_i|^2, the gradients of single samples, while the gradient of all of them is made.
+
+   The first dimension of what an operation takes and gives is the samples'. A linear layer's g_i is the product of what comes in and
+   what comes back, whose square needs no product where a sample is one row. Of others the backward function is called for one
+   sample after another, on a view of its numbers, with room for that sample's gradient alone. What else uses parameters, or
+   uses one twice, is left to a tape for each sample (badm_i_slot_norms in >>workers).
+   ===================================================================================================================== */
+
+static int badm_i_wants_norm(const badm_tensor *x) { return !x->op && x->args && x->wants_grad; }
+
+/* |sum of x_r dy_r^T|^2 over the rows of each sample. */
+static void badm_i_norms_of_product(badm_tape *t, size_t rows, size_t in, size_t out, const float *x, const float *dy, int turned,
+                                    float *space)
+{
+    size_t i, each = rows / t->norms->samples;
+    for (i = 0; i < t->norms->samples; i++, x += each * in, dy += each * out) {
+        if (each == 1) {
+            badm_i_sum_add(&t->norms->sum, badm_i_dot(t->level, x, x, in) * badm_i_dot(t->level, dy, dy, out));
+            continue;
+        }
+        if (turned) badm_i_multiply(t, out, in, each, dy, 1, out, x, in, 1, NULL, in, space, in);
+        else badm_i_multiply(t, in, out, each, x, 1, in, dy, out, 1, NULL, out, space, out);
+        badm_i_sum_add(&t->norms->sum, badm_i_dot(t->level, space, space, in * out));
+    }
+}
+
+/* |sum of dy_r|^2 over the rows of each sample. */
+static void badm_i_norms_of_rows(badm_tape *t, size_t rows, size_t out, const float *dy, float *space)
+{
+    size_t i, each = rows / t->norms->samples;
+    for (i = 0; i < t->norms->samples; i++, dy += each * out) {
+        badm_i_sum_rows(t->level, each, out, dy, 1, space);
+        badm_i_sum_add(&t->norms->sum, badm_i_dot(t->level, space, space, out));
+    }
+}
+
+/* Rows of a table: those of one sample that are the same row add up. */
+static void badm_i_norms_of_table(badm_tape *t, size_t rows, size_t width, const int32_t *index, const float *dy)
+{
+    size_t i, j, k, each = rows / t->norms->samples;
+    for (i = 0; i < rows; i += each)
+        for (j = i; j < i + each; j++)
+            for (k = i; k <= j; k++) {
+                float product;
+                if (index[j] != index[k]) continue;
+                product = badm_i_dot(t->level, dy + j * width, dy + k * width, width);
+                badm_i_sum_add(&t->norms->sum, j == k ? product : 2.0f * product);
+            }
+}
+
+/* Sample after sample through y's own backward function. args: y's, made for one sample; 0: there is no such view. */
+static int badm_i_norms_by_views(badm_tape *t, const badm_tensor *y, int (*args)(const badm_tensor *y, uint32_t samples, uint32_t i, void *to))
+{
+    badm_i_norms *norms = t->norms;
+    badm_tensor view = *y, inputs[BADM_MAX_INPUTS], *in[BADM_MAX_INPUTS];
+    union { badm_i_windows windows; badm_i_norm norm; } own;
+    uint32_t i, j, n = norms->samples;
+    for (i = 0; i < n; i++) {
+        view.size = y->size / n;
+        view.shape[0] = y->shape[0] / n;
+        view.data = y->data + i * view.size;
+        view.grad = y->grad + i * view.size;
+        view.in = in;
+        for (j = 0; j < y->inputs; j++) {
+            const badm_tensor *x = y->in[j];
+            inputs[j] = *x;
+            in[j] = &inputs[j];
+            inputs[j].args = NULL;
+            if (badm_i_wants_norm(x)) {
+                inputs[j].grad = norms->space + (x->grad - t->grads);
+                memset(inputs[j].grad, 0, x->size * sizeof(float));
+                continue;
+            }
+            inputs[j].wants_grad = 0;
+            if (x->rank == 0 || x->shape[0] != y->shape[0]) continue;       /* the same for all samples */
+            inputs[j].size = x->size / n;
+            inputs[j].shape[0] = x->shape[0] / n;
+            inputs[j].data = x->data + i * inputs[j].size;
+        }
+        if (args) {
+            if (!args(y, n, i, &own)) return 0;
+            view.args = &own;
+        }
+        t->scratch_used = 0;
+        y->op->backward(t, &view);
+        for (j = 0; j < y->inputs; j++)
+            if (badm_i_wants_norm(y->in[j])) badm_i_sum_add(&norms->sum, badm_i_dot(t->level, inputs[j].grad, inputs[j].grad, inputs[j].size));
+    }
+    return 1;
+}
+
+static int badm_i_view_of_windows(const badm_tensor *y, uint32_t samples, uint32_t i, void *to)
+{
+    badm_i_windows *v = (badm_i_windows *)to;
+    (void)i;
+    *v = *(const badm_i_windows *)y->args;
+    v->n /= samples;
+    return 1;
+}
+
+static int badm_i_view_of_norm(const badm_tensor *y, uint32_t samples, uint32_t i, void *to)
+{
+    badm_i_norm *d = (badm_i_norm *)to;
+    *d = *(const badm_i_norm *)y->args;
+    if (d->sets % samples) return 0;
+    d->sets /= samples;
+    d->images /= samples;
+    d->mean += i * d->sets;
+    d->scale += i * d->sets;
+    return 1;
+}
+
+static int badm_i_is_binary(void (*back)(badm_tape *t, badm_tensor *y))
+{
+    return back == badm_i_add_backward || back == badm_i_sub_backward || back == badm_i_mul_backward || back == badm_i_div_backward;
+}
+
+/* Before y's backward, on a trainer's tape: parameters' gradients have their places. */
+static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
+{
+    badm_i_norms *norms = t->norms;
+    void (*back)(badm_tape *t, badm_tensor *y) = y->op->backward;
+    size_t rows, out;
+    unsigned i, trained = 0;
+    for (i = 0; i < y->inputs; i++) {
+        const badm_tensor *x = y->in[i];
+        if (!badm_i_wants_norm(x)) continue;
+        trained |= 1u << i;
+        if (norms->seen[x - t->kept]) norms->missing = 1;
+        norms->seen[x - t->kept] = 1;
+    }
+    if (!trained || norms->missing) return;
+    norms->missing = y->rank == 0 || y->shape[0] % norms->samples != 0;
+    if (norms->missing) return;
+    if (back == badm_i_affine_backward && !(trained & 1u)) {
+        out = y->in[1]->shape[0];
+        rows = badm_size(y) / out;
+        if (trained & 2u)
+            badm_i_norms_of_product(t, rows, y->in[1]->shape[1], out, y->in[0]->data, y->grad, 1, norms->space + (y->in[1]->grad - t->grads));
+        if (trained & 4u) badm_i_norms_of_rows(t, rows, out, y->grad, norms->space + (y->in[2]->grad - t->grads));
+    } else if (back == badm_i_matmul_backward && trained == 2u && y->in[1]->rank == 2 && !((const badm_i_product *)y->args)->a_turned
+               && !((const badm_i_product *)y->args)->b_turned)
+        badm_i_norms_of_product(t, badm_size(y) / y->in[1]->shape[1], y->in[1]->shape[0], y->in[1]->shape[1], y->in[0]->data, y->grad, 0,
+                                norms->space + (y->in[1]->grad - t->grads));
+    else if (back == badm_i_gather_rows_backward && trained == 1u)
+        badm_i_norms_of_table(t, badm_size(y) / y->in[0]->shape[1], y->in[0]->shape[1], ((const badm_ints *)y->args)->data, y->grad);
+    else if ((back == badm_i_conv_backward || back == badm_i_conv_transpose_backward) && !(trained & 1u))
+        norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_windows);
+    else if (back == badm_i_layer_norm_backward && !(trained & 1u)) norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
+    else if (back == badm_i_norm_channels_backward && !(trained & 1u)) {
+        if (((const badm_i_norm *)y->args)->set_images > 1)
+            badm_fail(t, BADM_ERR_STATE, y->op->name,
+                      BADM_I_TEXT("%a: its samples depend on one another, so none has a gradient of its own; group_norm's have"), y, NULL, 0, 0);
+        else norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
+    } else if (badm_i_is_binary(back) && trained != 3u && y->in[trained & 1u ? 0 : 1]->rank < y->rank)
+        norms->missing = !badm_i_norms_by_views(t, y, NULL);
+    else norms->missing = 1;
+    t->scratch_used = 0;
+}
+
+/* =====================================================================================================================
    >>layers     Handles by value over named parameters. Nothing here holds memory.
    ===================================================================================================================== */
 
@@ -8166,6 +8378,7 @@ typedef float badm_i_lanes[BADM_I_SUMS][BADM_I_LANES];
 /* What one slot found. norm: |g_s|^2; square: f^2 |g_s|^2 in the inverse metric of the step before. */
 typedef struct badm_i_slot {
     float loss, norm, square, alpha;
+    float squares;                  /* sum of |g_i|^2 of its samples, where that is measured */
     uint32_t first, samples, count, hits, hits_of;
     uint32_t folded;                /* pieces of its gradient that are in the mean, where slots share buffers */
     badm_result result;
@@ -8181,6 +8394,7 @@ typedef struct badm_i_worker {
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
     badm_error error;               /* of the lowest slot that failed here */
     uint32_t error_slot;
+    badm_i_norms norms;
 } badm_i_worker;
 
 /* `of`: what the pool works for. worker: number of the thread that runs the job, 0 is the caller's. */
@@ -8258,6 +8472,9 @@ struct badm_trainer {
     float **vector;                 /* the method's state, each of n floats */
     float **gradient;               /* a slot's own buffer, where slots have one */
     float *mean, *mean_square;
+    float *drift;                   /* diversity: sum of all samples' gradients since measuring began */
+    badm_i_sum squares;             /* and of their squares */
+    int measuring;
     float *buffers;                 /* of each slot: the model's buffers, of each samples times change behind the samples */
     float *total;                   /* per slot: the aggregate, and behind it with allreduce the primal residual's square */
     uint32_t *index;
@@ -8657,6 +8874,39 @@ static void badm_i_slot_buffers(const badm_trainer *tr, const badm_tape *t, uint
     }
 }
 
+/* sum |g_i|^2 of a piece's samples by a tape for each; the piece's own tape is gone then. */
+static badm_result badm_i_slot_norms(badm_trainer *tr, badm_i_worker *w, uint32_t number, const badm_batch *piece, const float *local,
+                                     float *grads)
+{
+    badm_tape *t = &w->tape;
+    badm_error e;
+    uint32_t i, begun = t->begun;
+    uint8_t buffers = t->buffers;
+    badm_result result = BADM_OK;
+    memset(&w->norms.sum, 0, sizeof w->norms.sum);
+    for (i = 0; i < piece->count && !result; i++) {
+        badm_batch b = *piece;
+        badm_tensor *y;
+        b.index = piece->index + i;
+        b.count = 1;
+        badm_tape_reset(t);
+        badm_tape_watch(t, tr->model, w->norms.space);
+        t->written = NULL;
+        t->kept = NULL;
+        t->local = local;
+        t->buffers = BADM_I_BUFFERS_NONE;
+        memset(w->norms.space, 0, tr->n * sizeof(float));
+        y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
+        if (!y) result = badm_i_worker_fail(w, number, &e);
+        else if (badm_i_backward(t, y, 1.0f)) result = badm_i_worker_fail(w, number, &t->error);
+        else badm_i_sum_add(&w->norms.sum, badm_i_norm_square(tr, w->norms.space, 0));
+    }
+    badm_i_worker_watches(tr, w, local, grads);
+    t->begun = begun;
+    t->buffers = buffers;
+    return result;
+}
+
 /* The mean gradient of a slot's samples of local step k at `local` weights (NULL: the model's) into grads; fills *s on k = 0. */
 static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint32_t number, uint32_t k, const float *local,
                                         float *grads)
@@ -8664,10 +8914,11 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_i_slot *s = &tr->slot[number];
     badm_tape *t = &w->tape;
     uint32_t done = 0, pieces = (s->samples + tr->piece - 1) / tr->piece, counted = 0, hits = 0, hits_of = 0, piece;
-    badm_i_sum loss = { 0, 0 };
+    badm_i_sum loss = { 0, 0 }, squares = { 0, 0 };
     badm_error e;
     size_t i;
     float each, norm;
+    int measures = tr->measuring && tr->d.diversity == BADM_DIVERSITY_EXACT && k == 0;
     memset(w->written, 0, tr->model->count);
     badm_i_worker_watches(tr, w, local, grads);
     badm_i_tape_team(tr, t, tr->active == 1);
@@ -8692,13 +8943,32 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
         if (!y) return badm_i_worker_fail(w, number, &e);
         if (!t->counted) t->count = b.count;
-        if (badm_i_backward(t, y, pieces > 1 ? (float)t->count : 1.0f)) return badm_i_worker_fail(w, number, &t->error);
+        if (measures) {
+            memset(&w->norms.sum, 0, sizeof w->norms.sum);
+            memset(w->norms.seen, 0, tr->model->count);
+            w->norms.of = badm_i_norms_of;
+            w->norms.samples = b.count;
+            w->norms.missing = 0;
+            t->norms = &w->norms;
+        }
+        badm_i_backward(t, y, pieces > 1 ? (float)t->count : 1.0f);
+        t->norms = NULL;
+        if (t->error.code) return badm_i_worker_fail(w, number, &t->error);
         badm_i_slot_buffers(tr, t, number, (float)b.count);
         badm_i_sum_add(&loss, pieces > 1 ? y->data[0] * (float)t->count : y->data[0]);
         counted += t->count;
         hits += t->hits;
         hits_of += t->hits_of;
         done += b.count;
+        if (measures) {                     /* what came back was that of a mean */
+            float back = pieces > 1 ? (float)b.count / (float)t->count : (float)b.count, scale = back * back;
+            if (w->norms.missing) {
+                badm_result failed = badm_i_slot_norms(tr, w, number, &b, local, grads);
+                if (failed) return failed;
+                scale = 1.0f;
+            }
+            badm_i_sum_add(&squares, badm_i_sum_value(&w->norms.sum) * scale);
+        }
     }
     badm_i_fill_unwritten(tr, w, grads);
     each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
@@ -8719,6 +8989,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     if (k == 0) {
         s->loss = badm_i_sum_value(&loss) * each;
         s->norm = norm;
+        s->squares = badm_i_sum_value(&squares);
         s->count = counted;
         s->hits = hits;
         s->hits_of = hits_of;
@@ -9842,6 +10113,17 @@ static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_err
     return BADM_OK;
 }
 
+static badm_result badm_i_check_diversity(const badm_trainer_desc *d, badm_error *e)
+{
+    if (d->diversity == BADM_DIVERSITY_OFF) return BADM_OK;
+    if ((unsigned)d->diversity > BADM_DIVERSITY_OF_SLOTS) return badm_i_refuse(e, BADM_I_TEXT("diversity: there is no such"), 0, 0);
+    if (d->diversity == BADM_DIVERSITY_OF_SLOTS && d->sub_batches < 2)
+        return badm_i_refuse(e, BADM_I_TEXT("diversity of slots needs at least 2 sub_batches"), 0, 0);
+    if (d->local_steps > 1 || d->allreduce)
+        return badm_i_refuse(e, BADM_I_TEXT("diversity is measured without local steps, on one machine"), 0, 0);
+    return BADM_OK;
+}
+
 static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
 {
     int is_badm = d->method == NULL;
@@ -9862,6 +10144,7 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
         return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
     if (badm_i_times(d->max_batch, d->local_steps) > 0xFFFFFFFFu / sizeof(float))
         return badm_i_refuse(e, BADM_I_TEXT("max_batch (%0) times local_steps (%1) is too large"), d->max_batch, d->local_steps);
+    if (badm_i_check_diversity(d, e)) return e->code;
     rates.lr = d->lr;
     rates.sigma = d->sigma;
     rates.rho = d->rho;
@@ -10042,13 +10325,19 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
     if (tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
     else if (c->base) tr->mean = gradients[0];              /* folded in place */
     if (tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
+    if (tr->d.diversity != BADM_DIVERSITY_OFF) tr->drift = badm_i_carve_vector(c, tr);
     if (tr->model->buffers) tr->buffers = (float *)badm_i_carve(c, badm_i_times(tr->slots, tr->model->buffers), sizeof(float));
     for (i = 0; i < tr->workers; i++) {
         float *g = !own || local ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
         uint32_t *index = (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index);
         badm_tensor *kept = (badm_tensor *)badm_i_carve(c, tr->model->count, sizeof *kept);
         uint8_t *written = (uint8_t *)badm_i_carve(c, tr->model->count, 1);
+        int exact = tr->d.diversity == BADM_DIVERSITY_EXACT;
+        float *space = exact ? badm_i_carve_vector(c, tr) : NULL;
+        uint8_t *seen = exact ? (uint8_t *)badm_i_carve(c, tr->model->count, 1) : NULL;
         if (!c->base) continue;
+        workers[i].norms.space = space;
+        workers[i].norms.seen = seen;
         workers[i].gradient = g;
         workers[i].local = w;
         workers[i].index = index;
@@ -10357,7 +10646,7 @@ static void badm_i_job_mean(void *of, uint32_t worker, uint32_t job)
 static int badm_i_wants_mean(const badm_trainer *tr)
 {
     uint32_t s;
-    if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT) return 1;
+    if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT || tr->measuring) return 1;
     for (s = 0; s < tr->active; s++) if (!(tr->slot[s].norm < 1e24f)) return 1;
     return 0;
 }
@@ -10489,6 +10778,26 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
     return BADM_OK;
 }
 
+/* Adds what a step's gradients say about their diversity; square: |mean gradient|^2. Of S equal sub-batches of n_s samples with
+   gradients g_s and mean G, n_s/(S-1) sum |g_s - G|^2 estimates the trace of a sample's covariance. */
+static void badm_i_measure(badm_trainer *tr, uint32_t count, float square)
+{
+    float squares = 0, samples = (float)count, slots = (float)tr->active;
+    uint32_t s;
+    badm_i_add_scaled(tr->level, tr->n, samples, tr->mean, tr->drift);
+    if (tr->d.diversity == BADM_DIVERSITY_EXACT)
+        for (s = 0; s < tr->active; s++) squares += tr->slot[s].squares;
+    else if (tr->active > 1) {
+        float spread = -slots * square, signal;
+        for (s = 0; s < tr->active; s++) spread += tr->slot[s].norm;
+        spread *= samples / slots / (slots - 1.0f);
+        if (!(spread > 0)) spread = 0;
+        signal = square - spread / samples;
+        squares = samples * (spread + (signal > 0 ? signal : 0.0f));
+    }
+    badm_i_sum_add(&tr->squares, squares);
+}
+
 static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
                                badm_error *e)
 {
@@ -10531,6 +10840,7 @@ again:
             return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
                                 NULL, 0, 0);
         out->grad_norm = badm_sqrtf(square);
+        if (tr->measuring) badm_i_measure(tr, count, square);
         if (tr->d.clip > 0 && out->grad_norm > tr->d.clip) out->clip_factor = tr->clip_factor = tr->d.clip / out->grad_norm;
     }
     if (tr->d.local_steps > 1) {
@@ -10750,6 +11060,99 @@ BADM_API badm_result badm_predict(badm_trainer *tr, badm_loss_fn graph, void *us
         return badm_i_trainer_report(tr, &v.error);
     }
     return badm_i_evaluate(tr, &v);
+}
+
+/* ---- batches that grow ---- */
+
+BADM_API void badm_growth_defaults(badm_growth *g, badm_growth_kind kind, uint32_t batch, uint32_t max_batch)
+{
+    memset(g, 0, sizeof *g);
+    g->kind = kind;
+    g->batch = batch;
+    g->max_batch = max_batch;
+    g->every = 20;
+    g->factor = 2.0f;
+    g->decay = 0.75f;
+    g->delta = 0.1f;
+    g->step = 1.0f;
+}
+
+BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth)
+{
+    const badm_growth *g = (const badm_growth *)growth;
+    float factor = g->step;
+    (void)step;
+    if (g->epoch < g->warmup && g->baseline > 0 && g->baseline < g->batch) {
+        float first = (float)g->baseline / (float)g->batch;
+        factor *= first + (1.0f - first) * ((float)g->epoch / (float)g->warmup);
+    }
+    r->lr *= factor;
+    r->sigma /= factor;
+}
+
+static badm_result badm_i_growth_refuse(badm_trainer *tr, const char *message, unsigned long n0, unsigned long n1)
+{
+    badm_error e;
+    badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_growth"), message, NULL, n0, n1);
+    return badm_i_trainer_report(tr, &e);
+}
+
+static badm_result badm_i_growth_check(const badm_growth *g, badm_trainer *tr)
+{
+    if ((unsigned)g->kind > BADM_GROWTH_DIVERSE) return badm_i_growth_refuse(tr, BADM_I_TEXT("kind: there is no such"), 0, 0);
+    if (g->batch < 1 || g->batch > g->max_batch)
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("a batch of %0: 1 to max_batch (%1) is expected"), g->batch, g->max_batch);
+    if (g->max_batch > tr->d.max_batch)
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("max_batch is %0, the trainer's is %1"), g->max_batch, tr->d.max_batch);
+    if (!badm_i_at_least(g->step, 1e-30f)) return badm_i_growth_refuse(tr, BADM_I_TEXT("step: a number > 0 is expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_NONE) return BADM_OK;
+    if (g->every < 1) return badm_i_growth_refuse(tr, BADM_I_TEXT("every is 0: a number of epochs is expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_PERIODIC && (!badm_i_at_least(g->factor, 1.0f) || !badm_i_at_least(g->decay, 1e-6f)))
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("factor and decay: numbers >= 1 and > 0 are expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_DIVERSE && !badm_i_at_least(g->delta, 0))
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("delta: a number >= 0 is expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_DIVERSE && tr->d.diversity == BADM_DIVERSITY_OFF)
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("the trainer's desc says nothing about diversity"), 0, 0);
+    return BADM_OK;
+}
+
+/* The batch after growth, given what it would be; not a number counts as much. */
+static uint32_t badm_i_growth_batch(const badm_growth *g, float wanted)
+{
+    if (!(wanted < (float)g->max_batch)) return g->max_batch;
+    return wanted > (float)g->batch ? (uint32_t)wanted : g->batch;
+}
+
+BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user)
+{
+    int due, measures;
+    uint32_t batch = g->batch;
+    badm_result r = badm_i_growth_check(g, tr);
+    if (r) return r;
+    due = g->kind != BADM_GROWTH_NONE && (g->epoch + 1) % g->every == 0;
+    measures = due && g->kind == BADM_GROWTH_DIVERSE && g->batch < g->max_batch;
+    if (measures) {
+        memset(tr->drift, 0, tr->n * sizeof(float));
+        memset(&tr->squares, 0, sizeof tr->squares);
+        tr->measuring = 1;
+    }
+    r = badm_epoch(tr, n, g->batch, fn, user);
+    tr->measuring = 0;
+    if (r) return r;
+    g->epoch++;
+    if (measures) {
+        badm_i_fpu before = badm_i_fpu_enter();
+        g->diversity = badm_i_sum_value(&tr->squares) / (badm_i_norm_square(tr, tr->drift, 0) + 1e-30f);
+        batch = badm_i_growth_batch(g, g->delta * g->diversity * (float)n);
+        if (g->scale_step) g->step *= (float)batch / (float)g->batch;
+        badm_i_fpu_set(before);
+    } else if (due && g->kind == BADM_GROWTH_PERIODIC) {
+        float wanted = (float)g->batch * g->factor;
+        batch = badm_i_growth_batch(g, wanted);
+        g->step *= g->decay * ((float)batch / wanted);
+    }
+    g->batch = batch;
+    return BADM_OK;
 }
 
 /* ---- early stopping ---- */
