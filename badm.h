@@ -100,6 +100,7 @@
      >>methods    BADM and the baselines
      >>monitors   residuals, balancing, diagnosis
      >>trainer    plan, step, epoch, evaluation, early stopping
+     >>growth     batches that grow
      >>pdadmm     layers side by side, without backpropagation
      >>sparse_sgd linear models on compressed rows
      >>checks     gradient check, self test
@@ -123,7 +124,7 @@
        BADM_USE_CBLAS         large matrix products by cblas_sgemm of the BLAS you link (-lopenblas, say): see THREADS and BITS
        BADM_CBLAS_HEADER      its header: default <cblas.h>; -DBADM_CBLAS_HEADER='"openblas/cblas.h"' or '<Accelerate/Accelerate.h>'
        BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
-       BADM_NO_PDADMM, BADM_NO_SPARSE_SGD     everywhere: leave out these methods
+       BADM_NO_PDADMM, BADM_NO_SPARSE_SGD, BADM_NO_GROWTH     everywhere: leave out these methods
        BADM_SELF_TEST         compiles badm_self_test()
 
    MEMORY
@@ -387,6 +388,11 @@ BADM_API size_t badm_set_frozen(badm_model *m, const char *prefix, int frozen);
 BADM_API size_t badm_set_weight_decay(badm_model *m, const char *prefix, float factor);     /* times the trainer's; 1 at first */
 BADM_API size_t badm_set_step_scale(badm_model *m, const char *prefix, float factor);       /* times the step, > 0; 1 at first */
 BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric metric);     /* instead of the trainer's */
+/* Of matrices used as tables (badm_embedding, badm_gather_rows): a row's gradient is its mean over the samples of the batch that look
+   it up, not over all of them, so that rare rows learn as fast with large batches (Defossez and Bach, arXiv 1711.01761). What is
+   looked up for one sample lies together; two look-ups in one operation count once. A table that something else uses too is
+   BADM_ERR_STATE. Not with allreduce, local steps, BADM_PER_SLOT or second moments of slots. */
+BADM_API size_t badm_set_by_presence(badm_model *m, const char *prefix, int by_presence);
 
 BADM_API size_t badm_model_size(const badm_model *m);           /* numbers in all parameters and buffers */
 /* floats in a gradient vector: parameters not frozen, with padding */
@@ -921,7 +927,8 @@ BADM_API unsigned badm_diagnose(badm_trainer *tr, char *buf, size_t n);
                             the factor, the step makes up for it.
      BADM_GROWTH_DIVERSE    DiveBatch (arXiv 2509.16173): the last of `every` epochs is measured (d.diversity); then
                             batch = min(max(delta * diversity * n, batch), max_batch); scale_step: the step grows with it.
-   "step" is lr, 1/sigma for BADM (rho stays). */
+   "step" is lr, 1/sigma for BADM (rho stays). Not compiled with BADM_NO_GROWTH. */
+#ifndef BADM_NO_GROWTH
 typedef enum badm_growth_kind { BADM_GROWTH_NONE, BADM_GROWTH_PERIODIC, BADM_GROWTH_DIVERSE } badm_growth_kind;
 typedef struct badm_growth {
     badm_growth_kind kind;
@@ -942,6 +949,7 @@ BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth);
    BADM_ERR_ARGUMENT: batch 0 or above max_batch, that above the trainer's; every 0, a factor or decay out of range; nothing to measure
    diversity with. */
 BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user);
+#endif
 
 /* Early stopping: keeps a copy of the best parameters. update: 1 better (copied), 0 not better, -1 not better `patience` times
    running (0: never). Smaller is better. restore puts the best back. */
@@ -1021,7 +1029,7 @@ BADM_API const char *badm_pdadmm_error(badm_pdadmm *p);                /* the la
 
 /* ---------------------------------------------------------------------------------------------------------------------
    Linear models on sparse data, by SGD with the aggregation of Defossez and Bach (AdaBatch, arXiv 1711.01761), and by SVRG with the
-   same rule. (Another paper calls batches that grow AdaBatch: arXiv 1712.02029. That is not here.) Not compiled with
+   same rule. (Another paper calls batches that grow AdaBatch, arXiv 1712.02029: BADM_GROWTH_PERIODIC of badm_growth.) Not compiled with
    BADM_NO_SPARSE_SGD.
 
        F(w) = 1/n sum_i loss(y_i, <x_i,w> + b) + l2/2 |w|^2
@@ -2954,9 +2962,10 @@ typedef struct badm_i_record {
     size_t gradient;                /* in a gradient vector; BADM_I_NONE: not trained */
     const float *mapped;            /* not NULL: read in place, not in the slab */
     badm_shape shape;
-    size_t place;                   /* of a buffer: in a vector of all buffers, each with a number in front */
+    size_t place;                   /* of a buffer: in a vector of all buffers, each with a number in front; of a table by
+                                       presence: in the vector of their rows' counts */
     float decay, scale;
-    uint8_t buffer, frozen, metric, table;      /* buffer: 2 where it counts, and is a 64-bit integer in files */
+    uint8_t buffer, frozen, metric, table, by_presence;         /* buffer: 2 where it counts, and is a 64-bit integer in files */
 } badm_i_record;
 
 typedef struct badm_i_chunk { struct badm_i_chunk *next; badm_i_record record[BADM_I_RECORDS]; } badm_i_chunk;
@@ -2969,6 +2978,7 @@ struct badm_model {
     float *slab;
     size_t used, capacity;          /* floats */
     size_t trainable, buffers;      /* floats of a gradient vector, of one of all buffers */
+    size_t present;                 /* rows of trained tables whose gradient goes by presence */
     uint32_t layout, settings;      /* settings: counts changes of the groups' factors */
     const float *map;
     size_t map_values, map_used;
@@ -3175,7 +3185,7 @@ static int badm_i_begins(const char *s, const char *prefix)
 static void badm_i_layout(badm_model *m)
 {
     size_t i;
-    m->trainable = m->buffers = 0;
+    m->trainable = m->buffers = m->present = 0;
     m->layout++;
     for (i = 0; i < m->count; i++) {
         badm_i_record *r = badm_i_record_at(m, i);
@@ -3183,6 +3193,10 @@ static void badm_i_layout(badm_model *m)
         r->place = m->buffers;
         if (r->buffer) m->buffers += badm_i_shape_size(&r->shape) + 1;
         if (r->buffer || r->frozen) continue;
+        if (r->by_presence) {
+            r->place = m->present;
+            m->present += r->shape.dim[0];
+        }
         r->gradient = m->trainable;
         m->trainable += badm_i_round_up(badm_i_shape_size(&r->shape), BADM_I_PAD);
     }
@@ -3351,7 +3365,7 @@ static size_t badm_i_param_offset(badm_param p) { badm_i_record *r = badm_i_reco
 
 /* ---- groups ---- */
 
-enum { BADM_I_SET_FROZEN, BADM_I_SET_DECAY, BADM_I_SET_SCALE, BADM_I_SET_METRIC };
+enum { BADM_I_SET_FROZEN, BADM_I_SET_DECAY, BADM_I_SET_SCALE, BADM_I_SET_METRIC, BADM_I_SET_PRESENCE };
 
 /* A mapped parameter that is to be trained moves into the slab. */
 static int badm_i_unmap(badm_model *m, badm_i_record *r)
@@ -3383,12 +3397,13 @@ static size_t badm_i_set(badm_model *m, const char *prefix, int what, float valu
                 break;
             case BADM_I_SET_DECAY: r->decay = value; break;
             case BADM_I_SET_SCALE: r->scale = value; break;
+            case BADM_I_SET_PRESENCE: r->by_presence = value != 0 && r->shape.rank == 2; break;
             default: r->metric = (uint8_t)value;
         }
     }
     if (!matched) badm_i_model_fail(m, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("no parameter's name begins with \"%n\""), prefix,
                                     0, 0);
-    if (matched && (what == BADM_I_SET_FROZEN || what == BADM_I_SET_METRIC)) badm_i_layout(m);
+    if (matched && what != BADM_I_SET_DECAY && what != BADM_I_SET_SCALE) badm_i_layout(m);
     if (matched) m->settings++;
     return matched;
 }
@@ -3420,6 +3435,11 @@ BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric m
         badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_metric"),
             BADM_I_TEXT("\"%n\": plain, diagonal, orthogonal or the trainer's is expected (SISA is for a whole trainer)"), prefix, 0, 0);
     return badm_i_set(m, prefix, BADM_I_SET_METRIC, (float)metric, BADM_I_TEXT("badm_set_metric"));
+}
+
+BADM_API size_t badm_set_by_presence(badm_model *m, const char *prefix, int by_presence)
+{
+    return badm_i_set(m, prefix, BADM_I_SET_PRESENCE, by_presence ? 1.0f : 0.0f, BADM_I_TEXT("badm_set_by_presence"));
 }
 
 /* ---- the model as a whole ---- */
@@ -3502,6 +3522,7 @@ BADM_API size_t badm_summary(const badm_model *m, char *buf, size_t n)
         if (r->metric == BADM_PLAIN) badm_i_put(&o, BADM_I_TEXT("  plain"));
         if (r->metric == BADM_DIAGONAL) badm_i_put(&o, BADM_I_TEXT("  diagonal"));
         if (r->metric == BADM_ORTHOGONAL) badm_i_put(&o, BADM_I_TEXT("  orthogonal"));
+        if (r->by_presence) badm_i_put(&o, BADM_I_TEXT("  by presence"));
         badm_i_put_char(&o, '\n');
     }
     badm_i_put_number(&o, m->count);
@@ -4003,6 +4024,9 @@ static void badm_i_param_place(const badm_tape *t, badm_tensor *y, badm_param p,
     y->args = y->grad && t->written ? t->written + p.index : NULL;
     y->wants_grad = t->recording && trained;
 }
+
+/* A trained parameter on a trainer's tape: its args are its place in t->written. */
+static int badm_i_is_trainers(const badm_tensor *x) { return !x->op && x->args && x->wants_grad; }
 
 /* From here on parameters of t's model are used as these tensors: until t watches again, which it must when numbers or gradients
    are elsewhere. */
@@ -7843,7 +7867,7 @@ BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm
    uses one twice, is left to a tape for each sample (badm_i_slot_norms in >>workers).
    ===================================================================================================================== */
 
-static int badm_i_wants_norm(const badm_tensor *x) { return !x->op && x->args && x->wants_grad; }
+#ifndef BADM_NO_GROWTH
 
 /* |sum of x_r dy_r^T|^2 over the rows of each sample. */
 static void badm_i_norms_of_product(badm_tape *t, size_t rows, size_t in, size_t out, const float *x, const float *dy, int turned,
@@ -7903,7 +7927,7 @@ static int badm_i_norms_by_views(badm_tape *t, const badm_tensor *y, int (*args)
             inputs[j] = *x;
             in[j] = &inputs[j];
             inputs[j].args = NULL;
-            if (badm_i_wants_norm(x)) {
+            if (badm_i_is_trainers(x)) {
                 inputs[j].grad = norms->space + (x->grad - t->grads);
                 memset(inputs[j].grad, 0, x->size * sizeof(float));
                 continue;
@@ -7921,7 +7945,7 @@ static int badm_i_norms_by_views(badm_tape *t, const badm_tensor *y, int (*args)
         t->scratch_used = 0;
         y->op->backward(t, &view);
         for (j = 0; j < y->inputs; j++)
-            if (badm_i_wants_norm(y->in[j])) badm_i_sum_add(&norms->sum, badm_i_dot(t->level, inputs[j].grad, inputs[j].grad, inputs[j].size));
+            if (badm_i_is_trainers(y->in[j])) badm_i_sum_add(&norms->sum, badm_i_dot(t->level, inputs[j].grad, inputs[j].grad, inputs[j].size));
     }
     return 1;
 }
@@ -7961,7 +7985,7 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
     unsigned i, trained = 0;
     for (i = 0; i < y->inputs; i++) {
         const badm_tensor *x = y->in[i];
-        if (!badm_i_wants_norm(x)) continue;
+        if (!badm_i_is_trainers(x)) continue;
         trained |= 1u << i;
         if (norms->seen[x - t->kept]) norms->missing = 1;
         norms->seen[x - t->kept] = 1;
@@ -7994,6 +8018,7 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
     else norms->missing = 1;
     t->scratch_used = 0;
 }
+#endif
 
 /* =====================================================================================================================
    >>layers     Handles by value over named parameters. Nothing here holds memory.
@@ -8392,6 +8417,7 @@ typedef struct badm_i_worker {
     float *kept_gradient;
     uint32_t *index;                /* a piece's samples, evaluating */
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
+    uint32_t *present;              /* of each row of tables that go by presence: this step's samples that look it up */
     badm_error error;               /* of the lowest slot that failed here */
     uint32_t error_slot;
     badm_i_norms norms;
@@ -8874,6 +8900,57 @@ static void badm_i_slot_buffers(const badm_trainer *tr, const badm_tape *t, uint
     }
 }
 
+/* Counts the samples of a piece that look up the rows of a table. */
+static void badm_i_count_present(const badm_ints *index, size_t lookups, uint32_t samples, uint32_t *count)
+{
+    size_t each = lookups / samples, i, j;
+    const int32_t *sample = index->data;
+    for (; samples > 0; samples--, sample += each)
+        for (i = 0; i < each; i++) {
+            for (j = 0; j < i && sample[j] != sample[i]; j++) { }
+            count[sample[i]] += j == i;
+        }
+}
+
+static badm_result badm_i_slot_present(const badm_trainer *tr, badm_i_worker *w, uint32_t samples)
+{
+    badm_tape *t = &w->tape;
+    const badm_tensor *y;
+    unsigned i;
+    for (y = t->last; y; y = y->previous)
+        for (i = 0; i < y->inputs; i++) {
+            const badm_tensor *x = y->in[i];
+            const badm_i_record *r;
+            if (!badm_i_is_trainers(x)) continue;
+            r = badm_i_record_at(tr->model, (size_t)((const uint8_t *)x->args - t->written));
+            if (!r->by_presence) continue;
+            if (y->op->backward != badm_i_gather_rows_backward)
+                badm_fail(t, BADM_ERR_STATE, y->op->name, BADM_I_TEXT("%a is a table whose gradient goes by presence: only looking up is expected"),
+                          x, NULL, 0, 0);
+            else if (badm_size(y) / x->shape[1] % samples)
+                badm_fail(t, BADM_ERR_SHAPE, y->op->name, BADM_I_TEXT("%0 rows for %1 samples: as many for each are expected by presence"),
+                          NULL, NULL, (unsigned long)(badm_size(y) / x->shape[1]), samples);
+            else badm_i_count_present((const badm_ints *)y->args, badm_size(y) / x->shape[1], samples, w->present + r->place);
+        }
+    return t->error.code;
+}
+
+/* The mean gradient's rows, so far over all samples: over those that look them up. */
+static void badm_i_divide_by_presence(badm_trainer *tr)
+{
+    size_t i, j, k;
+    for (i = 0; i < tr->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(tr->model, i);
+        if (r->gradient == BADM_I_NONE || !r->by_presence) continue;
+        for (j = 0; j < r->shape.dim[0]; j++) {
+            float *row = tr->mean + r->gradient + j * r->shape.dim[1];
+            uint32_t w, present = 0;
+            for (w = 0; w < tr->workers; w++) present += tr->worker[w].present[r->place + j];
+            for (k = 0; present > 0 && k < r->shape.dim[1]; k++) row[k] *= (float)tr->count / (float)present;
+        }
+    }
+}
+
 /* sum |g_i|^2 of a piece's samples by a tape for each; the piece's own tape is gone then. */
 static badm_result badm_i_slot_norms(badm_trainer *tr, badm_i_worker *w, uint32_t number, const badm_batch *piece, const float *local,
                                      float *grads)
@@ -8942,11 +9019,14 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         b.step = tr->step;
         y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
         if (!y) return badm_i_worker_fail(w, number, &e);
+        if (w->present && badm_i_slot_present(tr, w, b.count)) return badm_i_worker_fail(w, number, &t->error);
         if (!t->counted) t->count = b.count;
         if (measures) {
             memset(&w->norms.sum, 0, sizeof w->norms.sum);
             memset(w->norms.seen, 0, tr->model->count);
+#ifndef BADM_NO_GROWTH
             w->norms.of = badm_i_norms_of;
+#endif
             w->norms.samples = b.count;
             w->norms.missing = 0;
             t->norms = &w->norms;
@@ -9013,6 +9093,7 @@ static void badm_i_divide(badm_trainer *tr, uint32_t count, uint32_t active)
     for (i = 0; i < tr->workers; i++) {
         tr->worker[i].error.code = BADM_OK;
         tr->worker[i].tape.wanted = 0;
+        if (tr->worker[i].present) memset(tr->worker[i].present, 0, tr->model->present * sizeof(uint32_t));
     }
 }
 
@@ -10116,11 +10197,24 @@ static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_err
 static badm_result badm_i_check_diversity(const badm_trainer_desc *d, badm_error *e)
 {
     if (d->diversity == BADM_DIVERSITY_OFF) return BADM_OK;
+#ifdef BADM_NO_GROWTH
+    return badm_i_error(e, BADM_ERR_BUILD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("BADM_NO_GROWTH leaves diversity out"), NULL, 0, 0);
+#else
     if ((unsigned)d->diversity > BADM_DIVERSITY_OF_SLOTS) return badm_i_refuse(e, BADM_I_TEXT("diversity: there is no such"), 0, 0);
     if (d->diversity == BADM_DIVERSITY_OF_SLOTS && d->sub_batches < 2)
         return badm_i_refuse(e, BADM_I_TEXT("diversity of slots needs at least 2 sub_batches"), 0, 0);
     if (d->local_steps > 1 || d->allreduce)
         return badm_i_refuse(e, BADM_I_TEXT("diversity is measured without local steps, on one machine"), 0, 0);
+    return BADM_OK;
+#endif
+}
+
+static badm_result badm_i_check_presence(const badm_trainer_desc *d, badm_error *e)
+{
+    if (!d->model->present) return BADM_OK;
+    if (d->allreduce || d->local_steps > 1 || d->form == BADM_PER_SLOT || d->second_moment_of_slots)
+        return badm_i_refuse(e, BADM_I_TEXT("a table by presence: no allreduce, local steps, per-slot form or second moments of slots are expected"),
+                             0, 0);
     return BADM_OK;
 }
 
@@ -10144,7 +10238,7 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
         return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
     if (badm_i_times(d->max_batch, d->local_steps) > 0xFFFFFFFFu / sizeof(float))
         return badm_i_refuse(e, BADM_I_TEXT("max_batch (%0) times local_steps (%1) is too large"), d->max_batch, d->local_steps);
-    if (badm_i_check_diversity(d, e)) return e->code;
+    if (badm_i_check_diversity(d, e) || badm_i_check_presence(d, e)) return e->code;
     rates.lr = d->lr;
     rates.sigma = d->sigma;
     rates.rho = d->rho;
@@ -10335,6 +10429,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
         int exact = tr->d.diversity == BADM_DIVERSITY_EXACT;
         float *space = exact ? badm_i_carve_vector(c, tr) : NULL;
         uint8_t *seen = exact ? (uint8_t *)badm_i_carve(c, tr->model->count, 1) : NULL;
+        uint32_t *present = tr->model->present ? (uint32_t *)badm_i_carve(c, tr->model->present, sizeof *present) : NULL;
         if (!c->base) continue;
         workers[i].norms.space = space;
         workers[i].norms.seen = seen;
@@ -10343,6 +10438,7 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
         workers[i].index = index;
         workers[i].kept = kept;
         workers[i].written = written;
+        workers[i].present = present;
     }
 }
 
@@ -10646,7 +10742,7 @@ static void badm_i_job_mean(void *of, uint32_t worker, uint32_t job)
 static int badm_i_wants_mean(const badm_trainer *tr)
 {
     uint32_t s;
-    if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT || tr->measuring) return 1;
+    if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT || tr->measuring || tr->model->present) return 1;
     for (s = 0; s < tr->active; s++) if (!(tr->slot[s].norm < 1e24f)) return 1;
     return 0;
 }
@@ -10835,12 +10931,13 @@ again:
             if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
         }
         tr->mean_ready = 1;
+        if (tr->measuring) badm_i_measure(tr, count, badm_i_norm_square(tr, tr->mean, 0));
+        badm_i_divide_by_presence(tr);
         square = badm_i_norm_square(tr, tr->mean, 1);
         if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
             return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
                                 NULL, 0, 0);
         out->grad_norm = badm_sqrtf(square);
-        if (tr->measuring) badm_i_measure(tr, count, square);
         if (tr->d.clip > 0 && out->grad_norm > tr->d.clip) out->clip_factor = tr->clip_factor = tr->d.clip / out->grad_norm;
     }
     if (tr->d.local_steps > 1) {
@@ -11062,99 +11159,6 @@ BADM_API badm_result badm_predict(badm_trainer *tr, badm_loss_fn graph, void *us
     return badm_i_evaluate(tr, &v);
 }
 
-/* ---- batches that grow ---- */
-
-BADM_API void badm_growth_defaults(badm_growth *g, badm_growth_kind kind, uint32_t batch, uint32_t max_batch)
-{
-    memset(g, 0, sizeof *g);
-    g->kind = kind;
-    g->batch = batch;
-    g->max_batch = max_batch;
-    g->every = 20;
-    g->factor = 2.0f;
-    g->decay = 0.75f;
-    g->delta = 0.1f;
-    g->step = 1.0f;
-}
-
-BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth)
-{
-    const badm_growth *g = (const badm_growth *)growth;
-    float factor = g->step;
-    (void)step;
-    if (g->epoch < g->warmup && g->baseline > 0 && g->baseline < g->batch) {
-        float first = (float)g->baseline / (float)g->batch;
-        factor *= first + (1.0f - first) * ((float)g->epoch / (float)g->warmup);
-    }
-    r->lr *= factor;
-    r->sigma /= factor;
-}
-
-static badm_result badm_i_growth_refuse(badm_trainer *tr, const char *message, unsigned long n0, unsigned long n1)
-{
-    badm_error e;
-    badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_growth"), message, NULL, n0, n1);
-    return badm_i_trainer_report(tr, &e);
-}
-
-static badm_result badm_i_growth_check(const badm_growth *g, badm_trainer *tr)
-{
-    if ((unsigned)g->kind > BADM_GROWTH_DIVERSE) return badm_i_growth_refuse(tr, BADM_I_TEXT("kind: there is no such"), 0, 0);
-    if (g->batch < 1 || g->batch > g->max_batch)
-        return badm_i_growth_refuse(tr, BADM_I_TEXT("a batch of %0: 1 to max_batch (%1) is expected"), g->batch, g->max_batch);
-    if (g->max_batch > tr->d.max_batch)
-        return badm_i_growth_refuse(tr, BADM_I_TEXT("max_batch is %0, the trainer's is %1"), g->max_batch, tr->d.max_batch);
-    if (!badm_i_at_least(g->step, 1e-30f)) return badm_i_growth_refuse(tr, BADM_I_TEXT("step: a number > 0 is expected"), 0, 0);
-    if (g->kind == BADM_GROWTH_NONE) return BADM_OK;
-    if (g->every < 1) return badm_i_growth_refuse(tr, BADM_I_TEXT("every is 0: a number of epochs is expected"), 0, 0);
-    if (g->kind == BADM_GROWTH_PERIODIC && (!badm_i_at_least(g->factor, 1.0f) || !badm_i_at_least(g->decay, 1e-6f)))
-        return badm_i_growth_refuse(tr, BADM_I_TEXT("factor and decay: numbers >= 1 and > 0 are expected"), 0, 0);
-    if (g->kind == BADM_GROWTH_DIVERSE && !badm_i_at_least(g->delta, 0))
-        return badm_i_growth_refuse(tr, BADM_I_TEXT("delta: a number >= 0 is expected"), 0, 0);
-    if (g->kind == BADM_GROWTH_DIVERSE && tr->d.diversity == BADM_DIVERSITY_OFF)
-        return badm_i_growth_refuse(tr, BADM_I_TEXT("the trainer's desc says nothing about diversity"), 0, 0);
-    return BADM_OK;
-}
-
-/* The batch after growth, given what it would be; not a number counts as much. */
-static uint32_t badm_i_growth_batch(const badm_growth *g, float wanted)
-{
-    if (!(wanted < (float)g->max_batch)) return g->max_batch;
-    return wanted > (float)g->batch ? (uint32_t)wanted : g->batch;
-}
-
-BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user)
-{
-    int due, measures;
-    uint32_t batch = g->batch;
-    badm_result r = badm_i_growth_check(g, tr);
-    if (r) return r;
-    due = g->kind != BADM_GROWTH_NONE && (g->epoch + 1) % g->every == 0;
-    measures = due && g->kind == BADM_GROWTH_DIVERSE && g->batch < g->max_batch;
-    if (measures) {
-        memset(tr->drift, 0, tr->n * sizeof(float));
-        memset(&tr->squares, 0, sizeof tr->squares);
-        tr->measuring = 1;
-    }
-    r = badm_epoch(tr, n, g->batch, fn, user);
-    tr->measuring = 0;
-    if (r) return r;
-    g->epoch++;
-    if (measures) {
-        badm_i_fpu before = badm_i_fpu_enter();
-        g->diversity = badm_i_sum_value(&tr->squares) / (badm_i_norm_square(tr, tr->drift, 0) + 1e-30f);
-        batch = badm_i_growth_batch(g, g->delta * g->diversity * (float)n);
-        if (g->scale_step) g->step *= (float)batch / (float)g->batch;
-        badm_i_fpu_set(before);
-    } else if (due && g->kind == BADM_GROWTH_PERIODIC) {
-        float wanted = (float)g->batch * g->factor;
-        batch = badm_i_growth_batch(g, wanted);
-        g->step *= g->decay * ((float)batch / wanted);
-    }
-    g->batch = batch;
-    return BADM_OK;
-}
-
 /* ---- early stopping ---- */
 
 struct badm_best {
@@ -11285,6 +11289,103 @@ static const char *badm_i_setting_name(size_t i)
     return i < sizeof name / sizeof *name ? name[i] : "unknown";
 #endif
 }
+
+/* =====================================================================================================================
+   >>growth     Batches that grow during training, by a plan or by the diversity of gradients.
+   ===================================================================================================================== */
+
+#ifndef BADM_NO_GROWTH
+BADM_API void badm_growth_defaults(badm_growth *g, badm_growth_kind kind, uint32_t batch, uint32_t max_batch)
+{
+    memset(g, 0, sizeof *g);
+    g->kind = kind;
+    g->batch = batch;
+    g->max_batch = max_batch;
+    g->every = 20;
+    g->factor = 2.0f;
+    g->decay = 0.75f;
+    g->delta = 0.1f;
+    g->step = 1.0f;
+}
+
+BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth)
+{
+    const badm_growth *g = (const badm_growth *)growth;
+    float factor = g->step;
+    (void)step;
+    if (g->epoch < g->warmup && g->baseline > 0 && g->baseline < g->batch) {
+        float first = (float)g->baseline / (float)g->batch;
+        factor *= first + (1.0f - first) * ((float)g->epoch / (float)g->warmup);
+    }
+    r->lr *= factor;
+    r->sigma /= factor;
+}
+
+static badm_result badm_i_growth_refuse(badm_trainer *tr, const char *message, unsigned long n0, unsigned long n1)
+{
+    badm_error e;
+    badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_growth"), message, NULL, n0, n1);
+    return badm_i_trainer_report(tr, &e);
+}
+
+static badm_result badm_i_growth_check(const badm_growth *g, badm_trainer *tr)
+{
+    if ((unsigned)g->kind > BADM_GROWTH_DIVERSE) return badm_i_growth_refuse(tr, BADM_I_TEXT("kind: there is no such"), 0, 0);
+    if (g->batch < 1 || g->batch > g->max_batch)
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("a batch of %0: 1 to max_batch (%1) is expected"), g->batch, g->max_batch);
+    if (g->max_batch > tr->d.max_batch)
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("max_batch is %0, the trainer's is %1"), g->max_batch, tr->d.max_batch);
+    if (!badm_i_at_least(g->step, 1e-30f)) return badm_i_growth_refuse(tr, BADM_I_TEXT("step: a number > 0 is expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_NONE) return BADM_OK;
+    if (g->every < 1) return badm_i_growth_refuse(tr, BADM_I_TEXT("every is 0: a number of epochs is expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_PERIODIC && (!badm_i_at_least(g->factor, 1.0f) || !badm_i_at_least(g->decay, 1e-6f)))
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("factor and decay: numbers >= 1 and > 0 are expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_DIVERSE && !badm_i_at_least(g->delta, 0))
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("delta: a number >= 0 is expected"), 0, 0);
+    if (g->kind == BADM_GROWTH_DIVERSE && tr->d.diversity == BADM_DIVERSITY_OFF)
+        return badm_i_growth_refuse(tr, BADM_I_TEXT("the trainer's desc says nothing about diversity"), 0, 0);
+    return BADM_OK;
+}
+
+/* The batch after growth, given what it would be; not a number counts as much. */
+static uint32_t badm_i_growth_batch(const badm_growth *g, float wanted)
+{
+    if (!(wanted < (float)g->max_batch)) return g->max_batch;
+    return wanted > (float)g->batch ? (uint32_t)wanted : g->batch;
+}
+
+BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user)
+{
+    int due, measures;
+    uint32_t batch = g->batch;
+    badm_result r = badm_i_growth_check(g, tr);
+    if (r) return r;
+    due = g->kind != BADM_GROWTH_NONE && (g->epoch + 1) % g->every == 0;
+    measures = due && g->kind == BADM_GROWTH_DIVERSE && g->batch < g->max_batch;
+    if (measures) {
+        memset(tr->drift, 0, tr->n * sizeof(float));
+        memset(&tr->squares, 0, sizeof tr->squares);
+        tr->measuring = 1;
+    }
+    r = badm_epoch(tr, n, g->batch, fn, user);
+    tr->measuring = 0;
+    if (r) return r;
+    g->epoch++;
+    if (measures) {
+        badm_i_fpu before = badm_i_fpu_enter();
+        g->diversity = badm_i_sum_value(&tr->squares) / (badm_i_norm_square(tr, tr->drift, 0) + 1e-30f);
+        batch = badm_i_growth_batch(g, g->delta * g->diversity * (float)n);
+        if (g->scale_step) g->step *= (float)batch / (float)g->batch;
+        badm_i_fpu_set(before);
+    } else if (due && g->kind == BADM_GROWTH_PERIODIC) {
+        float wanted = (float)g->batch * g->factor;
+        batch = badm_i_growth_batch(g, wanted);
+        g->step *= g->decay * ((float)batch / wanted);
+    }
+    g->batch = batch;
+    return BADM_OK;
+}
+#endif
 
 /* =====================================================================================================================
    >>pdadmm     Layers trained side by side by alternating directions.
