@@ -22,7 +22,7 @@ VERSION  = $(shell sed -n 's/^.define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
 # `make test` alone uses all cores; `make -j3 test` uses 3.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: all run test tests check experiments bench bench-tasks install uninstall sizes mutants coverage clean help
+.PHONY: all run test tests check experiments bench bench-tasks bench-methods install uninstall sizes mutants coverage clean help
 
 all: $(EXAMPLES)                ## build the examples into build/
 
@@ -45,7 +45,10 @@ bench:                          ## speed against PyTorch, FANN, OpenBLAS; memory
 	@CC="$(CC)" BUILD="$(BUILD)" sh bench/bench.sh $(ONLY)
 
 bench-tasks:                    ## whole tasks against PyTorch: language, images, generation, graphs DATA=dir [ONLY=lm|vae|...]
-	@CC="$(CC)" BUILD="$(BUILD)" sh bench/tasks.sh "$(DATA)" $(ONLY)
+	@CC="$(CC)" BUILD="$(BUILD)" sh bench/tasks.sh tasks "$(DATA)" $(ONLY)
+
+bench-methods:                  ## pdADMM, growing batches, aggregation by presence and their peers DATA=dir [ONLY=pdadmm|growth|...]
+	@CC="$(CC)" BUILD="$(BUILD)" sh bench/tasks.sh methods "$(DATA)" $(ONLY)
 
 sizes:                          ## bytes of an XOR program and of the whole implementation
 	@sh tests/sizes.sh
@@ -73,7 +76,7 @@ clean:                          ## remove build/
 	rm -rf $(BUILD)
 
 help:                           ## this list
-	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 $(BUILD)/%: examples/%.c badm.h $(wildcard examples/*.h)
 	@mkdir -p $(@D)
@@ -83,11 +86,10 @@ $(BUILD)/experiments: bench/experiments.c badm.h
 	@mkdir -p $(@D)
 	$(COMPILE) -o $@ $< $(LIBS)
 
-# tests/NAME_*.c, other builds of the library, are linked with tests/test_NAME.c. Tests that have such, or look inside the
-# implementation, have it in them; the others share one. An older program must not run in place of one that does not compile.
-INSIDE = $(shell grep -lE 'badm_i_|BADM_I_' tests/test_*.c) $(foreach file,$(wildcard tests/test_*.c),\
-         $(if $(wildcard $(patsubst tests/test_%.c,tests/%_*.c,$(file))),$(file)))
-SHARED = $(if $(filter $<,$(INSIDE)),,-DBADM_IMPLEMENTED $(BUILD)/tests/badm.o)
+# tests/NAME_*.c, other builds of the library, are linked with tests/test_NAME.c. Tests that look inside the implementation have it in
+# them, as much of it as they use; the others share one. An older program must not run in place of one that does not compile.
+INSIDE = $(shell grep -lE 'badm_i_|BADM_I_' tests/test_*.c)
+SHARED = $(if $(filter $<,$(INSIDE)),-DBADM_STATIC,-DBADM_IMPLEMENTED $(BUILD)/tests/badm.o)
 
 .SECONDEXPANSION:
 $(BUILD)/tests/test_%: tests/test_%.c $$(wildcard tests/$$*_*.c) badm.h $(wildcard tests/*.h tests/golden/*.h) $(BUILD)/tests/badm.o

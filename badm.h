@@ -1021,8 +1021,8 @@ BADM_API badm_result badm_pdadmm_grow(badm_pdadmm *p, const badm_linear *added, 
 /* A variable of layer l (from 0): 'p' [samples,in] (of layer 0: x), 'z' [samples,out], 'q', 'u' [samples,out] (not of the last
    layer). NULL: there is none. */
 BADM_API const float *badm_pdadmm_variable(const badm_pdadmm *p, char which, uint32_t layer);
-/* What layer l's two jobs of the last iteration took by the desc's clock. */
-BADM_API double badm_pdadmm_seconds(const badm_pdadmm *p, uint32_t layer);
+/* What layer l's two jobs of the last iteration took by the desc's clock: p, W, b and z; then q and u. 0 where there is none. */
+BADM_API void badm_pdadmm_seconds(const badm_pdadmm *p, uint32_t layer, double *fit, double *link);
 BADM_API size_t badm_pdadmm_memory(const badm_pdadmm *p);              /* bytes it holds */
 BADM_API const char *badm_pdadmm_error(badm_pdadmm *p);                /* the last call's error as a sentence; "" if none */
 #endif
@@ -11409,7 +11409,7 @@ typedef struct badm_i_pd_layer {
     float *moved;                   /* [out,in]: W's direction */
     /* of the last iteration */
     badm_i_sum fit, link, inner, apart, loss, change;   /* |r|^2, |q - relu(z)|^2, <u,p-q>, |p-q|^2, cross entropy, |moves|^2 */
-    double seconds;
+    double fit_seconds, link_seconds;
 } badm_i_pd_layer;
 
 /* A worker's own: r and what a direction does to it [samples,out]; a direction of p [samples,in]. */
@@ -11665,7 +11665,7 @@ static void badm_i_pd_fit(void *of, uint32_t worker, uint32_t job)
     badm_i_pd_move_w(p, s, l);
     badm_i_pd_move_b(p, s, l);
     badm_i_pd_move_z(p, s, l, number + 1 == p->d.layers);
-    l->seconds = p->d.clock ? p->d.clock() - began : 0;
+    l->fit_seconds = p->d.clock ? p->d.clock() - began : 0;
 }
 
 static void badm_i_pd_link(void *of, uint32_t worker, uint32_t job)
@@ -11685,7 +11685,7 @@ static void badm_i_pd_link(void *of, uint32_t worker, uint32_t job)
         badm_i_sum_dot(p->level, &l->inner, l->u + i, apart, n);
         badm_i_sum_dot(p->level, &l->apart, apart, apart, n);
     }
-    l->seconds += p->d.clock ? p->d.clock() - began : 0;
+    l->link_seconds = p->d.clock ? p->d.clock() - began : 0;
 }
 
 static void badm_i_pd_add(badm_i_sum *s, float weight, const badm_i_sum *x)
@@ -11993,7 +11993,12 @@ BADM_API const float *badm_pdadmm_variable(const badm_pdadmm *p, char which, uin
     return which == 'p' ? l->p : which == 'z' ? l->z : which == 'q' ? l->q : which == 'u' ? l->u : NULL;
 }
 
-BADM_API double badm_pdadmm_seconds(const badm_pdadmm *p, uint32_t layer) { return layer < p->d.layers ? p->layer[layer].seconds : 0; }
+BADM_API void badm_pdadmm_seconds(const badm_pdadmm *p, uint32_t layer, double *fit, double *link)
+{
+    *fit = layer < p->d.layers ? p->layer[layer].fit_seconds : 0;
+    *link = layer + 1 < p->d.layers ? p->layer[layer].link_seconds : 0;
+}
+
 BADM_API size_t badm_pdadmm_memory(const badm_pdadmm *p) { return p->bytes; }
 
 BADM_API const char *badm_pdadmm_error(badm_pdadmm *p)
@@ -12017,24 +12022,28 @@ BADM_API const char *badm_pdadmm_error(badm_pdadmm *p)
 #ifndef BADM_NO_SPARSE_SGD
 
 /* Features first..end-1, and those of them that the batch has. */
-typedef struct badm_i_slice_of { uint32_t first, end, *touched, count; } badm_i_slice_of;
+/* A feature in the batch: what its samples' gradients sum up to, and how many of them have it. */
+typedef struct badm_i_sparse_cell { float sum; uint32_t present; } badm_i_sparse_cell;
+
+typedef struct badm_i_slice_of { uint32_t first, end, *touched; } badm_i_slice_of;
 
 struct badm_sparse_sgd {
     badm_sparse_desc d;
     uint32_t features, slices;
     float *w, *before;              /* [features + 1]; before: at the epoch's beginning, SVRG's anchor */
-    float *sum;                     /* of each feature: the batch's gradient */
-    uint32_t *present, *seen;       /* samples of the batch that have it; steps it knows of */
+    badm_i_sparse_cell *cell;       /* of each feature */
+    uint32_t *seen;                 /* of each feature: steps it knows of */
     float *weight;                  /* D_k; 1 where the mean is taken */
     float *mean, *anchor;           /* SVRG: gradient at `before`, of the loss alone [features + 1]; its slopes [samples] */
     float *gradient, *all;          /* as much of the objective's */
     float *slopes, *means;          /* of the sum over all samples in progress */
     float *slope;                   /* [batch] */
-    uint32_t *index;                /* the batch's samples */
+    uint32_t *index, *next;         /* the batch's samples; the one's after it, numbered while it is worked at */
     uint32_t *cut;                  /* [samples,slices - 1]: where in a row a slice ends */
     uint32_t *touched;
     badm_i_slice_of *slice;
-    uint32_t count, step, epoch;    /* of the batch; of the epoch; epochs begun */
+    uint32_t count, next_count;     /* samples of these batches */
+    uint32_t from, step, epoch;     /* the next batch's place in the epoch; batches of it done; epochs done */
     badm_i_sum *part;               /* of sums over samples, by runs of BADM_I_SPARSE_RUN */
     badm_i_pool pool;
     badm_error error;
@@ -12127,30 +12136,37 @@ static void badm_i_job_slopes(void *of, uint32_t worker, uint32_t job)
     }
 }
 
+/* Part `job` of the next batch's samples. */
+static void badm_i_sparse_number(badm_sparse_sgd *s, uint32_t job)
+{
+    uint32_t b = (uint32_t)((uint64_t)s->next_count * job / s->slices), end = (uint32_t)((uint64_t)s->next_count * (job + 1) / s->slices);
+    for (; b < end; b++) s->next[b] = badm_shuffle(s->d.seed, s->epoch, s->d.x->rows, s->from + b);
+}
+
 static void badm_i_job_features(void *of, uint32_t worker, uint32_t job)
 {
     badm_sparse_sgd *s = (badm_sparse_sgd *)of;
     badm_i_slice_of *slice = &s->slice[job];
     const badm_csr *x = s->d.x;
-    float rate = s->d.lr / (float)s->count;
-    uint32_t b, k, end;
+    badm_i_sparse_cell *cell = s->cell;
+    float rate = s->d.lr / (float)s->count, *w = s->w;
+    uint32_t b, k, end, *touched = slice->touched, count = 0;
     (void)worker;
-    slice->count = 0;
     for (b = 0; b < s->count; b++) {
         float slope = s->slope[b];
         for (badm_i_sparse_within(s, s->index[b], job, &k, &end); k < end; k++) {
-            uint32_t feature = x->column[k];
-            if (s->present[feature]++ == 0) slice->touched[slice->count++] = feature;
-            s->sum[feature] += slope * x->value[k];
+            badm_i_sparse_cell *c = &cell[x->column[k]];
+            if (c->present++ == 0) touched[count++] = x->column[k];
+            c->sum += slope * x->value[k];
         }
     }
-    for (b = 0; b < slice->count; b++) {
-        uint32_t feature = slice->touched[b];
-        float each = s->d.aggregation == BADM_BY_PRESENCE ? s->d.lr / (float)s->present[feature] : rate * s->weight[feature];
-        s->w[feature] -= each * s->sum[feature];
-        s->sum[feature] = 0;
-        s->present[feature] = 0;
+    for (b = 0; b < count; b++) {
+        badm_i_sparse_cell *c = &cell[touched[b]];
+        float each = s->d.aggregation == BADM_BY_PRESENCE ? s->d.lr / (float)c->present : rate * s->weight[touched[b]];
+        w[touched[b]] -= each * c->sum;
+        memset(c, 0, sizeof *c);
     }
+    badm_i_sparse_number(s, job);
 }
 
 static void badm_i_sparse_batch(badm_sparse_sgd *s)
@@ -12267,20 +12283,28 @@ static void badm_i_job_all_catch_up(void *of, uint32_t worker, uint32_t job)
 
 BADM_API badm_result badm_sparse_epoch(badm_sparse_sgd *s)
 {
-    uint32_t n = s->d.x->rows, from, b;
+    uint32_t left = s->d.x->rows, i;
     badm_i_fpu before = badm_i_fpu_enter();
     badm_error *e = &s->error;
     badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
     memcpy(s->before, s->w, ((size_t)s->features + 1) * sizeof(float));
     s->step = 0;
     if (s->d.svrg) badm_i_sparse_gradient(s, s->anchor, s->mean);
-    for (from = 0; from < n; from += s->count) {
+    s->from = 0;
+    s->next_count = left < s->d.batch ? left : s->d.batch;
+    for (i = 0; i < s->slices; i++) badm_i_sparse_number(s, i);
+    while (left > 0) {
+        uint32_t *done = s->index;
         if (s->d.cancel && *s->d.cancel) {
             badm_i_error(e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_sparse_epoch"), "", NULL, 0, 0);
             break;
         }
-        s->count = n - from < s->d.batch ? n - from : s->d.batch;
-        for (b = 0; b < s->count; b++) s->index[b] = badm_shuffle(s->d.seed, s->epoch, n, from + b);
+        s->index = s->next;
+        s->next = done;
+        s->count = s->next_count;
+        s->from += s->count;
+        left -= s->count;
+        s->next_count = left < s->d.batch ? left : s->d.batch;
         badm_i_sparse_batch(s);
     }
     if (s->d.l2 > 0 || s->mean) badm_i_jobs(&s->pool, badm_i_job_all_catch_up, s->slices, s->slices, 0);
@@ -12302,10 +12326,9 @@ static void badm_i_sparse_carve(badm_sparse_sgd *s, badm_i_carver *c)
     uint32_t i;
     s->w = (float *)badm_i_carve(c, features, sizeof(float));
     s->before = (float *)badm_i_carve(c, features, sizeof(float));
-    s->sum = (float *)badm_i_carve(c, features, sizeof(float));
+    s->cell = (badm_i_sparse_cell *)badm_i_carve(c, features, sizeof *s->cell);
     s->weight = (float *)badm_i_carve(c, features, sizeof(float));
     s->gradient = (float *)badm_i_carve(c, features, sizeof(float));
-    s->present = (uint32_t *)badm_i_carve(c, features, sizeof(uint32_t));
     s->seen = (uint32_t *)badm_i_carve(c, features, sizeof(uint32_t));
     s->touched = (uint32_t *)badm_i_carve(c, features, sizeof(uint32_t));
     s->all = (float *)badm_i_carve(c, rows, sizeof(float));
@@ -12315,6 +12338,7 @@ static void badm_i_sparse_carve(badm_sparse_sgd *s, badm_i_carver *c)
     }
     s->slope = (float *)badm_i_carve(c, s->d.batch, sizeof(float));
     s->index = (uint32_t *)badm_i_carve(c, s->d.batch, sizeof(uint32_t));
+    s->next = (uint32_t *)badm_i_carve(c, s->d.batch, sizeof(uint32_t));
     s->cut = (uint32_t *)badm_i_carve(c, badm_i_times(rows, s->slices - 1), sizeof(uint32_t));
     s->part = (badm_i_sum *)badm_i_carve(c, (rows - 1) / BADM_I_SPARSE_RUN + 1, sizeof *s->part);
     s->slice = slices = (badm_i_slice_of *)badm_i_carve(c, s->slices, sizeof *slices);

@@ -114,10 +114,10 @@ class Bench:
         self.csv = open(os.path.join(out, "speed.csv"), "w", encoding="ascii")
         self.csv.write("name,ours,peer,ratio,unit,low,high,repetitions\n")
 
-    def compile(self, name, libraries):
+    def compile(self, name, libraries, standard="c99"):
         program = os.path.join(self.out, os.path.basename(name))
         source = os.path.join(HERE, name + ".c")
-        command = shlex.split(os.environ.get("CC", "cc")) + ["-std=c99", "-O2", "-I" + os.path.dirname(HERE), source, "-o", program]
+        command = shlex.split(os.environ.get("CC", "cc")) + ["-std=" + standard, "-O2", "-I" + os.path.dirname(HERE), source, "-o", program]
         print(" ".join(command + libraries), flush=True)
         return program if subprocess.run(command + libraries, check=False).returncode == 0 else None
 

@@ -402,4 +402,47 @@ static inline void free_images(dataset *d)
     free(d->drawn);
 }
 
+/* Images of 14 x 14, each pixel the mean of four. */
+enum { HALF = SIDE / 2, HALF_PIXELS = HALF * HALF };
+typedef struct samples { float *x; int32_t *label; uint32_t n; } samples;
+
+static inline int halve(samples *s, const images *from)
+{
+    uint32_t i, r, c;
+    s->n = from->n;
+    s->x = (float *)malloc((size_t)from->n * HALF_PIXELS * sizeof *s->x);
+    s->label = (int32_t *)malloc(from->n * sizeof *s->label);
+    if (!s->x || !s->label) return complain("not enough memory");
+    for (i = 0; i < from->n; i++) {
+        const uint8_t *p = from->pixels + (size_t)i * PIXELS;
+        s->label[i] = from->labels[i];
+        for (r = 0; r < HALF; r++)
+            for (c = 0; c < HALF; c++) {
+                const uint8_t *at = p + 2 * r * SIDE + 2 * c;
+                s->x[(size_t)i * HALF_PIXELS + r * HALF + c] = (float)(at[0] + at[1] + at[SIDE] + at[SIDE + 1]) / 1020.0f;
+            }
+    }
+    return 1;
+}
+
+/* Every pixel less its mean over the training images: what all images share would hide what tells them apart. */
+static inline void centre(samples *train, samples *test)
+{
+    uint32_t i, k;
+    for (k = 0; k < HALF_PIXELS; k++) {
+        double sum = 0;
+        float mean;
+        for (i = 0; i < train->n; i++) sum += (double)train->x[(size_t)i * HALF_PIXELS + k];
+        mean = (float)(sum / train->n);
+        for (i = 0; i < train->n; i++) train->x[(size_t)i * HALF_PIXELS + k] -= mean;
+        for (i = 0; i < test->n; i++) test->x[(size_t)i * HALF_PIXELS + k] -= mean;
+    }
+}
+
+static inline void free_samples(samples *s)
+{
+    free(s->x);
+    free(s->label);
+}
+
 #endif

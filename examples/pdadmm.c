@@ -10,7 +10,7 @@
 #define BADM_IMPLEMENTATION
 #include "example_images.h"         /* first: it asks for POSIX; includes badm.h */
 
-enum { HALF = SIDE / 2, INPUTS = HALF * HALF, MAX_LAYERS = 64 };
+enum { INPUTS = HALF_PIXELS, MAX_LAYERS = 64 };
 
 typedef struct options {
     const char *data, *out;
@@ -28,9 +28,9 @@ static const char usage[] =
     "  --layers N       linear layers (5)\n"
     "  --grow N         then as many more before the last, as identities, with as many iterations again (0)\n"
     "  --width N        of the hidden layers (200)\n"
-    "  --iterations N   over all images (100)\n"
-    "  --nu X           weight of the fits (0.0001)\n"
-    "  --rho X          weight of the constraints (4 nu)\n"
+    "  --iterations N   over all images (200)\n"
+    "  --nu X           weight of the fits (0.001)\n"
+    "  --rho X          weight of the constraints (nu/5; from 4 nu on the Lagrangian never grows, but all goes slower)\n"
     "  --images N       learn from the first N training images only (10000)\n"
     "  --held-out N     test on the last N training images, not on the test images: for choosing the values above\n"
     "  --workers N      threads; any number gives the same result (one a core)\n"
@@ -49,35 +49,13 @@ static int read_options(options *o, int argc, char **argv)
         { "-h", FLAG, &o->help },                    { NULL, FLAG, NULL }
     };
     memset(o, 0, sizeof *o);
-    o->layers = 5; o->width = 200; o->iterations = 100; o->images = 10000; o->workers = badm_cpu_count(); o->seed = 1;
-    o->nu = 1e-4f; o->out = default_out();
+    o->layers = 5; o->width = 200; o->iterations = 200; o->images = 10000; o->workers = badm_cpu_count(); o->seed = 1;
+    o->nu = 1e-3f; o->out = default_out();
     if (!read_arguments(known, argc, argv, &o->data)) return 0;
-    if (!(o->rho > 0)) o->rho = 4 * o->nu;
+    if (!(o->rho > 0)) o->rho = 0.2f * o->nu;
     if (o->layers < 2 || o->layers + o->grow > MAX_LAYERS) return complain("--layers needs at least 2, with --grow at most 64");
     if (!o->width || !o->workers) return complain("--width and --workers need at least 1");
     if (!*o->out) return complain("--out needs a folder");
-    return 1;
-}
-
-/* Images of 14 x 14, each pixel the mean of four. */
-typedef struct samples { float *x; int32_t *label; uint32_t n; } samples;
-
-static int halve(samples *s, const images *from)
-{
-    uint32_t i, r, c;
-    s->n = from->n;
-    s->x = (float *)malloc((size_t)from->n * INPUTS * sizeof *s->x);
-    s->label = (int32_t *)malloc(from->n * sizeof *s->label);
-    if (!s->x || !s->label) return complain("not enough memory");
-    for (i = 0; i < from->n; i++) {
-        const uint8_t *p = from->pixels + (size_t)i * PIXELS;
-        s->label[i] = from->labels[i];
-        for (r = 0; r < HALF; r++)
-            for (c = 0; c < HALF; c++) {
-                const uint8_t *at = p + 2 * r * SIDE + 2 * c;
-                s->x[(size_t)i * INPUTS + r * HALF + c] = (float)(at[0] + at[1] + at[SIDE] + at[SIDE + 1]) / 1020.0f;
-            }
-    }
     return 1;
 }
 
@@ -207,9 +185,14 @@ int main(int argc, char **argv)
     m = badm_model_new(o.seed);
     if (m && get_images(&data, o.data, o.images, o.held_out, 1)) {
         printf("%s: %lu images, %lu to test\n", data.title, (unsigned long)data.train.n, (unsigned long)data.test.n);
-        fine = halve(&train, &data.train) && halve(&test, &data.test) && learn(m, &o, &train, &test);
+        fine = halve(&train, &data.train) && halve(&test, &data.test);
+        if (fine) {
+            centre(&train, &test);
+            fine = learn(m, &o, &train, &test);
+        }
     }
-    free(train.x); free(train.label); free(test.x); free(test.label);
+    free_samples(&train);
+    free_samples(&test);
     if (m) free_images(&data);
     badm_model_free(m);
     return cancelled ? 130 : fine ? 0 : 1;

@@ -1,9 +1,8 @@
 /* The library without sentences, for test_errors.c: codes remain. */
-#define BADM_STATIC
 #ifndef BADM_NO_TEXT
 #define BADM_NO_TEXT
 #endif
-#define BADM_IMPLEMENTATION
+#include "other_build.h"
 #include "badm.h"
 #include <string.h>
 

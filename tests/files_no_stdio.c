@@ -1,9 +1,8 @@
 /* The library without <stdio.h>, for test_files.c: paths are refused, readers and writers work. */
-#define BADM_STATIC
 #ifndef BADM_NO_STDIO
 #define BADM_NO_STDIO
 #endif
-#define BADM_IMPLEMENTATION
+#include "other_build.h"
 #include "badm.h"
 #include "buffer.h"
 #include "files.h"

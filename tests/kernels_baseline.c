@@ -1,8 +1,7 @@
 /* The library with the baseline's vectors at most (SSE2, NEON), for test_kernels.c. */
-#define BADM_STATIC
 #undef BADM_MAX_SIMD
 #define BADM_MAX_SIMD 1
-#define BADM_IMPLEMENTATION
+#include "other_build.h"
 #include "badm.h"
 #include "kernels.h"
 

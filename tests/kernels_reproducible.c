@@ -1,9 +1,8 @@
 /* The library with multiplications and additions kept apart, for test_kernels.c. */
-#define BADM_STATIC
 #ifndef BADM_REPRODUCIBLE
 #define BADM_REPRODUCIBLE
 #endif
-#define BADM_IMPLEMENTATION
+#include "other_build.h"
 #include "badm.h"
 #include "kernels.h"
 

@@ -437,18 +437,32 @@ TEST(a_diverging_run_loses_nothing)
     close_problem(&p);
 }
 
+static double ticks(void)
+{
+    static double t;
+    return t += 1;
+}
+
 TEST(cancel_and_clock)
 {
     problem p;
     badm_pdadmm *s;
     volatile int stop = 1;
+    double fit, link;
     open_problem(&p);
     p.d.cancel = &stop;
+    p.d.clock = ticks;
+    p.d.workers = 1;
     s = begin(&p);
     CHECK_INT(badm_pdadmm_step(s, NULL), BADM_ERR_CANCELLED);
     stop = 0;
     CHECK_INT(badm_pdadmm_step(s, NULL), BADM_OK);
-    CHECK(badm_pdadmm_seconds(s, 0) >= 0);
+    badm_pdadmm_seconds(s, 0, &fit, &link);
+    CHECK(fit == 1 && link == 1);
+    badm_pdadmm_seconds(s, p.d.layers - 1, &fit, &link);
+    CHECK(fit == 1 && link == 0);
+    badm_pdadmm_seconds(s, p.d.layers, &fit, &link);
+    CHECK(fit == 0 && link == 0);
     CHECK(badm_pdadmm_memory(s) > SAMPLES * sizeof(float) * 4 * 20);
     badm_pdadmm_free(s);
     badm_pdadmm_free(NULL);

@@ -327,7 +327,7 @@ static badm_tensor *shared_loss(badm_tape *t, const badm_batch *b, void *user)
     const shared *s = (const shared *)user;
     badm_tensor *h = badm_sparse_matmul(t, badm_csr_dropout(t, s->x, 0.4f), badm_param_use(t, s->w1)), *u;
     h = badm_dropout(t, badm_relu(t, badm_sparse_matmul(t, s->graph, h)), 0.5f);
-    u = badm_matmul(t, badm_matmul_tn(t, h, h), badm_param_use(t, s->w2));                         /* [40,40] [40,900] */
+    u = badm_matmul(t, badm_matmul_tn(t, h, h), badm_param_use(t, s->w2));                         /* [40,40] [40,450] */
     u = badm_mean(t, badm_mul(t, badm_matmul(t, h, u), badm_matmul(t, h, badm_param_use(t, s->w2))));
     h = badm_slice(t, badm_matmul(t, h, badm_param_use(t, s->w2)), 1, 0, CLASSES);
     return badm_add(t, badm_cross_entropy(t, h, badm_labels(t, s->labels, b)), badm_scale(t, u, 1e-3f));
@@ -349,7 +349,7 @@ static uint64_t train_shared(const badm_csr *x, const badm_csr *graph, uint32_t 
     m = badm_model_new(3);
     shape[0] = WORDS; shape[1] = WIDTH;
     s.w1 = badm_param_new(m, "w1", 2, shape, badm_init_xavier_uniform(1));
-    shape[0] = WIDTH; shape[1] = 900;
+    shape[0] = WIDTH; shape[1] = 450;
     s.w2 = badm_param_new(m, "w2", 2, shape, badm_init_xavier_uniform(1));
     s.x = x;
     s.graph = graph;
@@ -360,7 +360,7 @@ static uint64_t train_shared(const badm_csr *x, const badm_csr *graph, uint32_t 
     if (badm_trainer_new(&tr, &d) != BADM_OK) { printf("%s\n", badm_model_error(m)); badm_model_free(m); return 0; }
     if (badm_cpu_count() > 1) CHECK_INT(tr->helpers, workers - 1);      /* 1 in a build without threads */
     *calls = heap.calls;
-    for (i = 0; i < 3; i++)
+    for (i = 0; i < 2; i++)
         if (badm_step(tr, NULL, NODES, NULL) != BADM_OK) printf("%s\n", badm_trainer_error(tr));
     CHECK_INT(badm_evaluate(tr, NULL, NULL, NODES, &score), BADM_OK);
     *loss = score.loss;

@@ -1,9 +1,8 @@
 /* The library without threads, for test_workers.c. */
-#define BADM_STATIC
 #ifndef BADM_NO_THREADS
 #define BADM_NO_THREADS
 #endif
-#define BADM_IMPLEMENTATION
+#include "other_build.h"
 #include "badm.h"
 #include "problems.h"
 #include "workers.h"
