@@ -794,7 +794,7 @@ BADM_API const badm_method *badm_method_muon(void);
 /* Gradient diversity (Yin et al. 2018; DiveBatch, arXiv 2509.16173): sum |g_i|^2 / |sum g_i|^2 over samples.
    exact: |g_i|^2 of every sample, from what backward has at hand where an operation allows it, else by a tape for each sample;
    one more vector of parameters, one a worker as well. BADM_ERR_STATE for batch norm: a sample has no gradient of its own.
-   slots: an estimate from the sub-batches' gradients, for S >= 2, which costs next to nothing; one more vector. */
+   slots: an estimate from the sub-batches' gradients, for S >= 2, which costs two passes over a gradient; one more vector. */
 typedef enum badm_diversity { BADM_DIVERSITY_OFF, BADM_DIVERSITY_EXACT, BADM_DIVERSITY_OF_SLOTS } badm_diversity;
 
 typedef enum badm_newton_schulz { BADM_NS_GRAM3, BADM_NS_FIVE } badm_newton_schulz;

@@ -36,6 +36,12 @@ else
     echo "python3-numpy is missing (Debian: python3-numpy): the four kinds of task are left out"
 fi
 
+if [ -z "$quick" ] && $python -c 'import numpy' 2> /dev/null; then
+    echo "== methods"
+    $python -B "$here/methods.py" "$out" "$data" pdadmm_networks pdadmm_curve growth_logistic growth_cnn > "$out/methods.txt" || { cat "$out/methods.txt"; exit 1; }
+    cat "$out/methods.txt"
+fi
+
 [ -n "$quick" ] || sh "$here/results.sh" "$out" > "$out/RESULTS.md"
 
 if ! command -v gnuplot > /dev/null; then
@@ -54,6 +60,14 @@ for net in gpt:3.2 cnn:0.8 vae:160 gcn:2; do          # and the loss above which
         case $form in svg*) ending=svg ;; *) ending=png ;; esac
         gnuplot -e "here='$here'; dir='$out'; net='${net%:*}'; top=${net#*:}; set terminal $form; set output '$out/${net%:*}.$ending'" \
             "$here/tasks.gp"
+    done
+done
+for plot in pdadmm growth:logistic growth:cnn; do
+    [ -f "$out/$(echo "$plot" | tr : _).csv" ] || continue
+    for form in "svg size 1200,500 font 'sans-serif,14' background '#ffffff'" "pngcairo size 1800,750 font 'sans-serif,18' background '#ffffff'"; do
+        case $form in svg*) ending=svg ;; *) ending=png ;; esac
+        gnuplot -e "here='$here'; dir='$out'; net='${plot#*:}'; set terminal $form; set output '$out/$(echo "$plot" | tr : _).$ending'" \
+            "$here/${plot%:*}.gp"
     done
 done
 echo "CSV files and plots (SVG, PNG) are in $out"

@@ -228,7 +228,7 @@ static void compare(const char *what, const char *folder, const char *out)
     fprintf(csv.f, "way,seed,epoch,batch,diversity,seconds,loss,accuracy\n");
     for (way = 0; way < WAYS; way++) {
         double least = 1e9;
-        float best = 0, best_delta = 0, first = way == LARGE ? 32 * k.first : k.first;
+        float best = 0, best_delta = 0, first = way == LARGE ? 128 * k.first : k.first;
         printf("%s, seconds to %s %g:", names[way], k.n.kind == LOGISTIC ? "a loss of" : "an accuracy of", k.target);
         for (i = 0; i < (way == DIVEBATCH ? DELTAS * STEPS : STEPS); i++) {
             float lr = first * (float)(1u << i % STEPS), delta = i < STEPS ? 0.002f : 0.02f;

@@ -237,7 +237,7 @@ typedef struct shape { uint32_t layers, grow, width, iterations; } shape;
 
 enum { SGD, ADAM, BADM_DIAGONAL_WAY, PDADMM, WAYS, GRID = 5 };
 static const way ways[WAYS] = {
-    { "sgd", badm_method_sgd, BADM_PLAIN, 4e-3f }, { "adam", badm_method_adam, BADM_PLAIN, 2.5e-4f },
+    { "sgd", badm_method_sgd, BADM_PLAIN, 1.6e-2f }, { "adam", badm_method_adam, BADM_PLAIN, 2.5e-4f },
     { "badm", NULL, BADM_DIAGONAL, 2.5e-4f }, { "pdadmm", NULL, BADM_PLAIN, 6.25e-5f }
 };
 
@@ -308,8 +308,8 @@ static double learn(const way *w, float step, const shape *s, const samples *tra
         if (!fine || (p && (k + 1) % 10 != 0)) continue;
         if (p) { badm_trainer_free(tr); tr = make_trainer(m, &net, &ways[SGD], 1); }         /* it only evaluates */
         right = accuracy(tr, &net, test);
-        if (csv) fprintf(csv, "%s,%lu,%lu,%g,%lu,%.3f,%.9g,%.6g\n", w->name, (unsigned long)s->layers + s->grow, (unsigned long)s->width,
-                         (double)step, (unsigned long)k + 1, *seconds, (double)r.lagrangian, right);
+        if (csv) fprintf(csv, "%s,%lu,%lu,%g,%lu,%.3f,%.9g,%.9g,%.6g\n", w->name, (unsigned long)s->layers + s->grow, (unsigned long)s->width,
+                         (double)step, (unsigned long)k + 1, *seconds, (double)r.lagrangian, (double)r.change, right);
     }
     badm_pdadmm_free(p);
     badm_trainer_free(tr);
@@ -328,10 +328,10 @@ static void compare(const char *folder, const char *out, const shape *s, uint32_
     uint32_t w, i;
     if (!get_images(&data, folder, images, 0, BATCH) || !halve(&all, &data.train) || !halve(&test, &data.test)) exit(1);
     centre(&all, &test);
-    brief.iterations = s->iterations / 5;
+    brief.iterations = s->iterations / 4 < 100 ? s->iterations / 4 : 100;
     snprintf(name, sizeof name, "pdadmm_%s_%lu.csv", slash ? slash + 1 : folder, (unsigned long)s->layers + s->grow);
     if (!open_output(&csv, out, name)) exit(1);
-    fprintf(csv.f, "who,layers,width,step,turn,seconds,lagrangian,accuracy\n");
+    fprintf(csv.f, "who,layers,width,step,turn,seconds,lagrangian,change,accuracy\n");
     rest = held_out = all;
     rest.n = all.n - all.n / 6;
     held_out.n = all.n / 6;

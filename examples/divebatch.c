@@ -30,7 +30,7 @@ static const char usage[] =
     "  --batch N        the smallest batch (32)\n"
     "  --max-batch N    the largest (1024)\n"
     "  --every N        epochs from one growth to the next (2)\n"
-    "  --delta X        DiveBatch: share of the diversity that the batch takes (0.1)\n"
+    "  --delta X        DiveBatch: share of the diversity that the batch takes (0.01)\n"
     "  --norms NAME     how diversity is measured: exact, or slots, an estimate from the sub-batches (exact)\n"
     "  --lr X           step size of the smallest batch, SGD with momentum 0.9 (0.02)\n"
     "  --target X       accuracy on the held-out images that ends a run (0.97)\n"
@@ -55,7 +55,7 @@ static int read_options(options *o, int argc, char **argv)
     };
     memset(o, 0, sizeof *o);
     o->batch = 32; o->max_batch = 1024; o->every = 2; o->epochs = 30; o->held_out = 5000; o->workers = badm_cpu_count(); o->seed = 1;
-    o->lr = 0.02f; o->delta = 0.1f; o->target = 0.97f; o->norms = "exact"; o->out = default_out();
+    o->lr = 0.02f; o->delta = 0.01f; o->target = 0.97f; o->norms = "exact"; o->out = default_out();
     if (!read_arguments(known, argc, argv, &o->data)) return 0;
     if (!strcmp(o->norms, "exact")) o->diversity = BADM_DIVERSITY_EXACT;
     else if (!strcmp(o->norms, "slots")) o->diversity = BADM_DIVERSITY_OF_SLOTS;

@@ -87,6 +87,8 @@ run()
         vae | wgan) set -- "$1" "$2" --images 768 --held-out 128 --batch 64 --epochs 1 --sub-batches 3 --workers "$3" --out . ;;
         gcn) set -- "$1" "$2" --epochs 4 --seeds 2 --workers "$3" --out . ;;
         pdadmm) set -- "$1" "$2" --layers 4 --grow 2 --width 24 --images 300 --held-out 60 --iterations 4 --workers "$3" --out . ;;
+        divebatch) set -- "$1" "$2" --images 400 --held-out 100 --batch 8 --max-batch 64 --every 1 --epochs 2 --target 0.999 \
+                       --workers "$3" --out . ;;
         sparse_logistic) set -- "$1" "$2" --epochs 3 --workers "$3" --out . ;;
         mnist | regression) set -- "$1" "$2" "$dir/data" ;;
         *) set -- "$1" "$2" ;;
@@ -107,10 +109,10 @@ build()
         gcc "$dir/$name.o" "$dir/hooks.o" badm.o -o "$name" -lpthread -lm $wrap || exit
         run "$name" "./$name" 1 >"$name.bits"
         [ -s "$name.bits" ] || { echo "$1: $name computed nothing"; cat output; exit; }
-        case $name in cnn | digits | gcn | gpt | mnist | pdadmm | sparse_logistic | vae | wgan) cksum "$name.safetensors" >>"$name.bits" || exit ;; esac
+        case $name in cnn | digits | divebatch | gcn | gpt | mnist | pdadmm | sparse_logistic | vae | wgan) cksum "$name.safetensors" >>"$name.bits" || exit ;; esac
     done
     for workers in 2 3; do
-        for name in cnn digits gcn gpt pdadmm sparse_logistic vae wgan; do
+        for name in cnn digits divebatch gcn gpt pdadmm sparse_logistic vae wgan; do
             { run $name ./$name $workers; cksum $name.safetensors; } >$name.$workers
             cmp $name.bits $name.$workers || { echo "$1: $name has other bits with $workers workers than with 1"; exit; }
         done

@@ -36,7 +36,7 @@ functions_of()
         npy) echo "$array|read_claimed|same_text|python_.*|npy_header|npy_read" ;;
         idx) echo "$array|idx_read" ;;
         csv) echo "$lines|csv_read|csv_row" ;;
-        libsvm) echo "$lines|checked_product|libsvm_read|libsvm_rows|libsvm_row" ;;
+        libsvm) echo "$lines|checked_product|libsvm_.*|csr_alloc|csr_begin|csr_rewind|csr_merge" ;;
     esac
 }
 

@@ -120,6 +120,36 @@ static void must_be_whole(badm_array *a, int finite)
     for (i = 0; finite && i < n; i++) must(((const float *)a->data)[i] - ((const float *)a->data)[i] == 0.0f);
 }
 
+#if defined(FUZZ_LIBSVM)
+/* Compressed rows: columns ascend and are there, every row has its label. */
+static void read_rows(badm_reader *r, badm_memory *mem, uint32_t features)
+{
+    badm_csr *x = NULL;
+    badm_array y;
+    badm_error e;
+    char sentence[300];
+    badm_result code;
+    uint32_t i, k;
+    memset(&y, 0, sizeof y);
+    code = badm_libsvm_load_csr_from(&x, &y, features, r, mem, &e);
+    if (code == BADM_OK) {
+        must_be_whole(&y, 1);
+        must(x->rows == y.shape[0]);
+        for (i = 0; i < x->rows; i++)
+            for (k = x->start[i]; k < x->start[i + 1]; k++) {
+                must(x->column[k] < x->cols && x->value[k] - x->value[k] == 0);
+                must(k == x->start[i] || x->column[k - 1] < x->column[k]);
+            }
+    } else {
+        badm_error_text(&e, sentence, sizeof sentence);
+        must_explain(code, sentence);
+        must(x == NULL && y.data == NULL);
+    }
+    badm_csr_free(x);
+    badm_array_free(&y);
+}
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     badm_memory mem;
@@ -137,6 +167,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.read = input_read;
     r.user = &in;
     memset(&y, 0, sizeof y);
+#if defined(FUZZ_LIBSVM)
+    for (round = 0; round < 2; round++) {
+        in.data = data;
+        in.left = size;
+        read_rows(&r, &mem, round ? 5 : 0);
+    }
+#endif
     for (round = 0; round < 2; round++) {
         in.data = data;
         in.left = size;
