@@ -10,7 +10,7 @@
 #include "../examples/example_images.h"     /* first: it asks for POSIX; includes badm.h */
 #include "worker.h"
 
-enum { MLP, CNN, LOGISTIC, FEATURES = 512, SYNTHETIC = 20000, MAX_EPOCHS = 30, SEEDS = 5, SLOTS = 4 };
+enum { MLP, CNN, LOGISTIC, FEATURES = 512, SYNTHETIC = 20000, MAX_EPOCHS = 30, MAX_SEEDS = 15, SLOTS = 4 };
 
 typedef struct net {
     int kind;
@@ -140,7 +140,7 @@ static const char *const names[WAYS] = { "small", "large", "adabatch", "divebatc
 typedef struct task {
     net n;
     uint32_t train, held_out;       /* samples; those held out are behind the others */
-    uint32_t batch, max_batch, every;
+    uint32_t batch, max_batch, every, seeds;
     float first;                    /* first: of the step sizes, the others twice the one before */
     double target;                  /* an accuracy; logistic: a loss */
 } task;
@@ -181,28 +181,13 @@ static outcome learn(task *k, int way, float lr, float delta, uint64_t seed, dou
     return found;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Of a copy: pairs stay pairs. */
-static double median(const double *x)
-{
-    double sorted[SEEDS];
-    memcpy(sorted, x, sizeof sorted);
-    qsort(sorted, SEEDS, sizeof *sorted, ascending);
-    return sorted[SEEDS / 2];
-}
-
 static void compare(const char *what, const char *folder, const char *out)
 {
     static task k;
     dataset data;
     output_file csv;
     char name[64];
-    double seconds[WAYS][SEEDS], epochs[WAYS][SEEDS], ratio[SEEDS];
+    double seconds[WAYS][MAX_SEEDS], epochs[WAYS][MAX_SEEDS], ratio[MAX_SEEDS];
     double fastest = 1e9;
     int way, i;
     uint64_t seed;
@@ -213,7 +198,7 @@ static void compare(const char *what, const char *folder, const char *out)
         draw_logistic(&k.n);
         k.train = SYNTHETIC * 17 / 20;
         k.held_out = SYNTHETIC - k.train;
-        k.batch = 16; k.every = 2; k.target = 0.31; k.first = 2e-3f;
+        k.batch = 16; k.every = 2; k.seeds = MAX_SEEDS; k.target = 0.31; k.first = 2e-3f;
     } else {
         k.n.kind = CNN;
         if (!get_images(&data, folder, 12000, 0, 1)) exit(1);
@@ -221,7 +206,7 @@ static void compare(const char *what, const char *folder, const char *out)
         k.n.labels = data.train.labels;
         k.train = 8000;
         k.held_out = 4000;
-        k.batch = 16; k.every = 2; k.target = 0.975; k.first = 5e-3f;
+        k.batch = 16; k.every = 2; k.seeds = 3; k.target = 0.975; k.first = 5e-3f;
     }
     snprintf(name, sizeof name, "growth_%s.csv", what);
     if (!open_output(&csv, out, name)) exit(1);
@@ -246,16 +231,16 @@ static void compare(const char *what, const char *folder, const char *out)
             printf("%s does not get there\n", names[way]);
             best = first;
         }
-        for (seed = 1; seed <= SEEDS; seed++) {
+        for (seed = 1; seed <= k.seeds; seed++) {
             outcome o = learn(&k, way, best, best_delta, seed, 6 * fastest, csv.f);
             seconds[way][seed - 1] = o.seconds;
             epochs[way][seed - 1] = o.epochs ? o.epochs : MAX_EPOCHS + 1;
             if (way == DIVEBATCH) ratio[seed - 1] = seconds[SMALL][seed - 1] / o.seconds;
         }
-        printf("RESULT %s_%s_epochs %g\n", names[way], what, median(epochs[way]));
-        printf("RESULT %s_%s_seconds %.3f\n", names[way], what, median(seconds[way]));
+        printf("RESULT %s_%s_epochs %g\n", names[way], what, worker_median(epochs[way], k.seeds));
+        printf("RESULT %s_%s_seconds %.3f\n", names[way], what, worker_median(seconds[way], k.seeds));
     }
-    printf("RATIO divebatch_time_vs_sgd%s %.4f\n", k.n.kind == CNN ? "_cnn" : "", median(ratio));
+    printf("RATIO divebatch_time_vs_sgd%s %.4f\n", k.n.kind == CNN ? "_cnn" : "", worker_median(ratio, k.seeds));
     if (!close_output(&csv)) exit(1);
     free(k.n.kind == LOGISTIC ? k.n.x : NULL);
     free(k.n.kind == LOGISTIC ? k.n.y : NULL);

@@ -98,14 +98,6 @@ static void serve(const char *folder, uint32_t workers)
    The critical path
    --------------------------------------------------------------------------------------------------------------------- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, size_t n) { qsort(x, n, sizeof *x, ascending); return x[n / 2]; }
-
 /* Seconds until `cores` have done all jobs, each the next one when it is free. */
 static double schedule(const double *job, uint32_t jobs, uint32_t cores)
 {
@@ -136,7 +128,7 @@ static double copying(void)
     }
     free(a);
     free(b);
-    return (double)bytes / median(t, ROUNDS);
+    return (double)bytes / worker_median(t, ROUNDS);
 }
 
 static void nothing(void *of, uint32_t worker, uint32_t job) { (void)of; (void)worker; (void)job; }
@@ -151,7 +143,7 @@ static double barrier(badm_pdadmm *p)
         for (k = 0; k < 1000; k++) badm_i_jobs(&p->pool, nothing, 2, 2, 0);
         t[i] = (now() - began) / 1000;
     }
-    return median(t, ROUNDS);
+    return worker_median(t, ROUNDS);
 }
 
 typedef struct times { double fit[MAX_LAYERS], link[MAX_LAYERS], whole; } times;
@@ -167,10 +159,10 @@ static void measure(times *t, badm_pdadmm *p, uint32_t layers)
         whole[i] = worker_seconds(iterate, p, 1);
         for (l = 0; l < layers; l++) badm_pdadmm_seconds(p, p->order[l], &fit[l][i], &link[l][i]);
     }
-    t->whole = median(whole, ROUNDS);
+    t->whole = worker_median(whole, ROUNDS);
     for (l = 0; l < layers; l++) {
-        t->fit[l] = median(fit[l], ROUNDS);
-        t->link[l] = median(link[l], ROUNDS);
+        t->fit[l] = worker_median(fit[l], ROUNDS);
+        t->link[l] = worker_median(link[l], ROUNDS);
     }
 }
 
@@ -317,7 +309,7 @@ static double learn(const way *w, float step, const shape *s, const samples *tra
     return fine ? right : 0;
 }
 
-static void compare(const char *folder, const char *out, const shape *s, uint32_t images)
+static void compare(const char *folder, const char *out, const shape *s, uint32_t count)
 {
     dataset data;
     samples all, rest, held_out, test;
@@ -326,7 +318,7 @@ static void compare(const char *folder, const char *out, const shape *s, uint32_
     const char *slash = strrchr(folder, '/');
     shape brief = *s;
     uint32_t w, i;
-    if (!get_images(&data, folder, images, 0, BATCH) || !halve(&all, &data.train) || !halve(&test, &data.test)) exit(1);
+    if (!get_images(&data, folder, count, 0, BATCH) || !halve(&all, &data.train) || !halve(&test, &data.test)) exit(1);
     centre(&all, &test);
     brief.iterations = s->iterations / 4 < 100 ? s->iterations / 4 : 100;
     snprintf(name, sizeof name, "pdadmm_%s_%lu.csv", slash ? slash + 1 : folder, (unsigned long)s->layers + s->grow);

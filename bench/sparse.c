@@ -96,14 +96,6 @@ static float baseline(const problem *p, int epochs, uint64_t seed, double *targe
     return best;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, size_t n) { qsort(x, n, sizeof *x, ascending); return x[n / 2]; }
-
 static void samples(const problem *p)
 {
     static const char *const name[3] = { "mean", "presence", "frequency" };
@@ -119,14 +111,14 @@ static void samples(const problem *p)
         float best = 0;
         for (seed = 0; seed < SEEDS; seed++)
             ratio[seed] = epochs_to(p, (badm_aggregation)how, 16, lr[seed], (uint64_t)seed + 1, target[seed], MAX_EPOCHS) / EPOCHS;
-        printf("RESULT %s_samples_16 %.4f\n", name[how], median(ratio, SEEDS));
+        printf("RESULT %s_samples_16 %.4f\n", name[how], worker_median(ratio, SEEDS));
         printf("by %s, B = 256, step size: samples", name[how]);
         for (i = 0; i < STEPS; i++) {
             int limit = least < 1 ? 2 * EPOCHS : MAX_EPOCHS;
             for (seed = 0; seed < SEEDS; seed++)
                 ratio[seed] = epochs_to(p, (badm_aggregation)how, 256, step_size(i), (uint64_t)seed + 1, target[seed], limit) / EPOCHS;
-            printf("  %g: %.3f", (double)step_size(i), median(ratio, SEEDS));
-            if (median(ratio, SEEDS) < least) { least = median(ratio, SEEDS); best = step_size(i); }
+            printf("  %g: %.3f", (double)step_size(i), worker_median(ratio, SEEDS));
+            if (worker_median(ratio, SEEDS) < least) { least = worker_median(ratio, SEEDS); best = step_size(i); }
         }
         printf("; best %g%s\n", (double)best, best == step_size(0) || best == step_size(STEPS - 1) ? ", at the end of the grid" : "");
         printf("RESULT %s_samples_256 %.4f\n", name[how], least);
@@ -310,9 +302,9 @@ static void against_hogwild(const problem *p)
     }
     atomic_store(&h.stop, 1);
     pthread_join(helper, NULL);
-    printf("seconds to the target, medians of %d: Hogwild! on 2 threads %.5f, by presence on 2 workers %.5f\n", ROUNDS, median(wild, ROUNDS), median(sync, ROUNDS));
-    printf("RATIO sync_over_hogwild_time %.4f\n", median(ratio, ROUNDS));
-    printf("RESULT hogwild_1_over_plain_sgd %.4f\n", median(rate, ROUNDS));
+    printf("seconds to the target, medians of %d: Hogwild! on 2 threads %.5f, by presence on 2 workers %.5f\n", ROUNDS, worker_median(wild, ROUNDS), worker_median(sync, ROUNDS));
+    printf("RATIO sync_over_hogwild_time %.4f\n", worker_median(ratio, ROUNDS));
+    printf("RESULT hogwild_1_over_plain_sgd %.4f\n", worker_median(rate, ROUNDS));
     free((void *)(uintptr_t)h.w);
     free(h.plain);
     free(h.order);

@@ -115,7 +115,7 @@ class Bench:
         self.csv.write("name,ours,peer,ratio,unit,low,high,repetitions\n")
 
     def compile(self, name, libraries, standard="c99"):
-        program = os.path.join(self.out, os.path.basename(name))
+        program = os.path.join(self.out, name.replace("../", "").replace("/", "_"))
         source = os.path.join(HERE, name + ".c")
         command = shlex.split(os.environ.get("CC", "cc")) + ["-std=" + standard, "-O2", "-I" + os.path.dirname(HERE), source, "-o", program]
         print(" ".join(command + libraries), flush=True)

@@ -1,4 +1,4 @@
-/* What speed.c and fann.c share: the protocol by which speed.py times them. The program sets up and warms up, prints "ready" and
+/* What speed.c, fann.c and the programs of methods.py share: a median, and the protocol by which speed.py times them. The program sets up and warms up, prints "ready" and
    may print more; for every line "go" it runs about 0.3 s of steps and prints the seconds of one; at the end of its input it
    prints "loss" with the last one and leaves. */
 #ifndef WORKER_H
@@ -9,6 +9,7 @@
 #endif
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 typedef void (*worker_run)(void *user, size_t steps);
@@ -27,6 +28,21 @@ static double worker_seconds(worker_run run, void *user, size_t steps)
     run(user, steps);
     clock_gettime(CLOCK_MONOTONIC, &b);
     return (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+}
+
+static inline int worker_ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of at most 64 numbers, which stay in their order. */
+static inline double worker_median(const double *x, size_t n)
+{
+    double sorted[64];
+    memcpy(sorted, x, n * sizeof *x);
+    qsort(sorted, n, sizeof *sorted, worker_ascending);
+    return sorted[n / 2];
 }
 
 #ifndef WORKER_ANSWERS_ITSELF        /* tasks.c, which says more than seconds */
