@@ -147,7 +147,7 @@ typedef struct task {
 
 typedef struct outcome { uint32_t epochs; double seconds; } outcome;
 
-static outcome learn(task *k, int way, float lr, float delta, uint64_t seed, double no_more_than, FILE *csv)
+static outcome learn(task *k, int way, float lr, float delta, uint64_t seed, FILE *csv)
 {
     badm_model *m = badm_model_new(seed);
     badm_growth g;
@@ -163,7 +163,7 @@ static outcome learn(task *k, int way, float lr, float delta, uint64_t seed, dou
     g.delta = delta;
     g.scale_step = 1;
     tr = make_trainer(m, &k->n, &g, way == DIVEBATCH ? BADM_DIVERSITY_EXACT : BADM_DIVERSITY_OFF, 2, lr);
-    while (!found.epochs && g.epoch < MAX_EPOCHS && found.seconds < no_more_than) {
+    while (!found.epochs && g.epoch < MAX_EPOCHS) {
         uint32_t batch = g.batch;
         double began = now();
         if (badm_growth_epoch(&g, tr, k->train, NULL, NULL) != BADM_OK) { found.seconds = 1e9; break; }     /* it diverges */
@@ -188,7 +188,6 @@ static void compare(const char *what, const char *folder, const char *out)
     output_file csv;
     char name[64];
     double seconds[WAYS][MAX_SEEDS], epochs[WAYS][MAX_SEEDS], ratio[MAX_SEEDS];
-    double fastest = 1e9;
     int way, i;
     uint64_t seed;
     memset(&data, 0, sizeof data);
@@ -217,13 +216,12 @@ static void compare(const char *what, const char *folder, const char *out)
         printf("%s, seconds to %s %g:", names[way], k.n.kind == LOGISTIC ? "a loss of" : "an accuracy of", k.target);
         for (i = 0; i < (way == DIVEBATCH ? DELTAS * STEPS : STEPS); i++) {
             float lr = first * (float)(1u << i % STEPS), delta = i < STEPS ? 0.002f : 0.02f;
-            outcome o = learn(&k, way, lr, delta, 101, 2 * fastest, NULL);
+            outcome o = learn(&k, way, lr, delta, 101, NULL);
             printf("  %g: ", (double)lr);
             if (o.epochs) printf("%.2f (%lu epochs)", o.seconds, (unsigned long)o.epochs);
             else printf("no");
             fflush(stdout);
             if (o.epochs && o.seconds < least) { least = o.seconds; best = lr; best_delta = delta; }
-            if (least < fastest) fastest = least;
         }
         if (way == DIVEBATCH) printf("; delta %g", (double)best_delta);
         printf("; step size %g%s\n", (double)best, best == first || best == first * (1u << (STEPS - 1)) ? ", at the end of the grid" : "");
@@ -232,7 +230,7 @@ static void compare(const char *what, const char *folder, const char *out)
             best = first;
         }
         for (seed = 1; seed <= k.seeds; seed++) {
-            outcome o = learn(&k, way, best, best_delta, seed, 6 * fastest, csv.f);
+            outcome o = learn(&k, way, best, best_delta, seed, csv.f);
             seconds[way][seed - 1] = o.seconds;
             epochs[way][seed - 1] = o.epochs ? o.epochs : MAX_EPOCHS + 1;
             if (way == DIVEBATCH) ratio[seed - 1] = seconds[SMALL][seed - 1] / o.seconds;
