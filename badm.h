@@ -391,7 +391,7 @@ BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric m
 /* Of matrices used as tables (badm_embedding, badm_gather_rows): a row's gradient is its mean over the samples of the batch that look
    it up, not over all of them, so that rare rows learn as fast with large batches (Defossez and Bach, arXiv 1711.01761). What is
    looked up for one sample lies together; two look-ups in one operation count once. A table that something else uses too is
-   BADM_ERR_STATE. Not with allreduce, local steps, BADM_PER_SLOT or second moments of slots. */
+   BADM_ERR_STATE. Not with allreduce, local steps, BADM_PER_SLOT, second moments of slots or balance (residuals are of plain means). */
 BADM_API size_t badm_set_by_presence(badm_model *m, const char *prefix, int by_presence);
 
 BADM_API size_t badm_model_size(const badm_model *m);           /* numbers in all parameters and buffers */
@@ -792,8 +792,9 @@ BADM_API const badm_method *badm_method_nadamw(void);
 BADM_API const badm_method *badm_method_muon(void);
 
 /* Gradient diversity (Yin et al. 2018; DiveBatch, arXiv 2509.16173): sum |g_i|^2 / |sum g_i|^2 over samples.
-   exact: |g_i|^2 of every sample, from what backward has at hand where an operation allows it, else by a tape for each sample;
-   one more vector of parameters, one a worker as well. BADM_ERR_STATE for batch norm: a sample has no gradient of its own.
+   exact: |g_i|^2 of every sample, from what backward has at hand where an operation allows it, else by a tape for each sample (where
+   dropout draws other masks); one more vector of parameters, one a worker as well. Operations that use parameters must have the
+   samples in their first dimension, what belongs to one together. BADM_ERR_STATE for batch norm: a sample has no gradient of its own.
    slots: an estimate from the sub-batches' gradients, for S >= 2, which costs two passes over a gradient; one more vector. */
 typedef enum badm_diversity { BADM_DIVERSITY_OFF, BADM_DIVERSITY_EXACT, BADM_DIVERSITY_OF_SLOTS } badm_diversity;
 
@@ -945,7 +946,8 @@ typedef struct badm_growth {
 } badm_growth;
 BADM_API void badm_growth_defaults(badm_growth *g, badm_growth_kind kind, uint32_t batch, uint32_t max_batch);
 BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth);
-/* One epoch over samples 0..n-1 at the present batch, then growth. Errors of badm_epoch, after which g is as before;
+/* One epoch over samples 0..n-1 at the present batch, then growth. An epoch that was interrupted is gone on with, but not measured.
+   Errors of badm_epoch, after which g is as before, unless the epoch was over.
    BADM_ERR_ARGUMENT: batch 0 or above max_batch, that above the trainer's; every 0, a factor or decay out of range; nothing to measure
    diversity with. */
 BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user);
@@ -3923,7 +3925,7 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
     loss->grad[0] = seed;
     for (y = loss; y && !t->error.code; y = y->previous) {
         if (!y->op || !y->grad || !y->op->backward) continue;
-        if (t->norms && !t->norms->missing) t->norms->of(t, y);
+        if (t->norms) t->norms->of(t, y);
         t->scratch_used = 0;
         y->op->backward(t, y);
         t->scratch_used = 0;
@@ -7983,6 +7985,9 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
     void (*back)(badm_tape *t, badm_tensor *y) = y->op->backward;
     size_t rows, out;
     unsigned i, trained = 0;
+    if (back == badm_i_norm_channels_backward && ((const badm_i_norm *)y->args)->set_images > 1)
+        badm_fail(t, BADM_ERR_STATE, y->op->name,
+                  BADM_I_TEXT("%a: its samples depend on one another, so none has a gradient of its own; group_norm's have"), y, NULL, 0, 0);
     for (i = 0; i < y->inputs; i++) {
         const badm_tensor *x = y->in[i];
         if (!badm_i_is_trainers(x)) continue;
@@ -7993,7 +7998,7 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
     if (!trained || norms->missing) return;
     norms->missing = y->rank == 0 || y->shape[0] % norms->samples != 0;
     if (norms->missing) return;
-    if (back == badm_i_affine_backward && !(trained & 1u)) {
+    if (back == badm_i_affine_backward && !(trained & 1u) && y->rank > 1) {
         out = y->in[1]->shape[0];
         rows = badm_size(y) / out;
         if (trained & 2u)
@@ -8008,12 +8013,8 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
     else if ((back == badm_i_conv_backward || back == badm_i_conv_transpose_backward) && !(trained & 1u))
         norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_windows);
     else if (back == badm_i_layer_norm_backward && !(trained & 1u)) norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
-    else if (back == badm_i_norm_channels_backward && !(trained & 1u)) {
-        if (((const badm_i_norm *)y->args)->set_images > 1)
-            badm_fail(t, BADM_ERR_STATE, y->op->name,
-                      BADM_I_TEXT("%a: its samples depend on one another, so none has a gradient of its own; group_norm's have"), y, NULL, 0, 0);
-        else norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
-    } else if (badm_i_is_binary(back) && trained != 3u && y->in[trained & 1u ? 0 : 1]->rank < y->rank)
+    else if (back == badm_i_norm_channels_backward && !(trained & 1u)) norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
+    else if (badm_i_is_binary(back) && trained != 3u && y->in[trained & 1u ? 0 : 1]->rank < y->rank)
         norms->missing = !badm_i_norms_by_views(t, y, NULL);
     else norms->missing = 1;
     t->scratch_used = 0;
@@ -8500,6 +8501,8 @@ struct badm_trainer {
     float *mean, *mean_square;
     float *drift;                   /* diversity: sum of all samples' gradients since measuring began */
     badm_i_sum squares;             /* and of their squares */
+    void (*norms_of)(badm_tape *t, badm_tensor *y);     /* badm_i_norms_of, where it is wanted */
+    uint32_t measured;              /* samples */
     int measuring;
     float *buffers;                 /* of each slot: the model's buffers, of each samples times change behind the samples */
     float *total;                   /* per slot: the aggregate, and behind it with allreduce the primal residual's square */
@@ -8951,7 +8954,7 @@ static void badm_i_divide_by_presence(badm_trainer *tr)
     }
 }
 
-/* sum |g_i|^2 of a piece's samples by a tape for each; the piece's own tape is gone then. */
+/* sum |g_i|^2 of a piece's samples, each times the terms it counts, by a tape for each; the piece's own tape is gone then. */
 static badm_result badm_i_slot_norms(badm_trainer *tr, badm_i_worker *w, uint32_t number, const badm_batch *piece, const float *local,
                                      float *grads)
 {
@@ -8975,7 +8978,7 @@ static badm_result badm_i_slot_norms(badm_trainer *tr, badm_i_worker *w, uint32_
         memset(w->norms.space, 0, tr->n * sizeof(float));
         y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
         if (!y) result = badm_i_worker_fail(w, number, &e);
-        else if (badm_i_backward(t, y, 1.0f)) result = badm_i_worker_fail(w, number, &t->error);
+        else if (badm_i_backward(t, y, t->counted ? (float)t->count : 1.0f)) result = badm_i_worker_fail(w, number, &t->error);
         else badm_i_sum_add(&w->norms.sum, badm_i_norm_square(tr, w->norms.space, 0));
     }
     badm_i_worker_watches(tr, w, local, grads);
@@ -9024,9 +9027,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         if (measures) {
             memset(&w->norms.sum, 0, sizeof w->norms.sum);
             memset(w->norms.seen, 0, tr->model->count);
-#ifndef BADM_NO_GROWTH
-            w->norms.of = badm_i_norms_of;
-#endif
+            w->norms.of = tr->norms_of;
             w->norms.samples = b.count;
             w->norms.missing = 0;
             t->norms = &w->norms;
@@ -9040,14 +9041,13 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         hits += t->hits;
         hits_of += t->hits_of;
         done += b.count;
-        if (measures) {                     /* what came back was that of a mean */
-            float back = pieces > 1 ? (float)b.count / (float)t->count : (float)b.count, scale = back * back;
+        if (measures) {                     /* of the sum over the terms that count; with one piece a mean came back */
+            float back = pieces > 1 || w->norms.missing ? 1.0f : (float)t->count;
             if (w->norms.missing) {
                 badm_result failed = badm_i_slot_norms(tr, w, number, &b, local, grads);
                 if (failed) return failed;
-                scale = 1.0f;
             }
-            badm_i_sum_add(&squares, badm_i_sum_value(&w->norms.sum) * scale);
+            badm_i_sum_add(&squares, badm_i_sum_value(&w->norms.sum) * (back * back));
         }
     }
     badm_i_fill_unwritten(tr, w, grads);
@@ -10212,9 +10212,9 @@ static badm_result badm_i_check_diversity(const badm_trainer_desc *d, badm_error
 static badm_result badm_i_check_presence(const badm_trainer_desc *d, badm_error *e)
 {
     if (!d->model->present) return BADM_OK;
-    if (d->allreduce || d->local_steps > 1 || d->form == BADM_PER_SLOT || d->second_moment_of_slots)
-        return badm_i_refuse(e, BADM_I_TEXT("a table by presence: no allreduce, local steps, per-slot form or second moments of slots are expected"),
-                             0, 0);
+    if (d->allreduce || d->local_steps > 1 || d->form == BADM_PER_SLOT || d->second_moment_of_slots || d->balance > 0)
+        return badm_i_refuse(e, BADM_I_TEXT("a table by presence: no allreduce, local steps, per-slot form, second moments of slots or "
+                                            "balance are expected"), 0, 0);
     return BADM_OK;
 }
 
@@ -10874,23 +10874,26 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
     return BADM_OK;
 }
 
-/* Adds what a step's gradients say about their diversity; square: |mean gradient|^2. Of S equal sub-batches of n_s samples with
-   gradients g_s and mean G, n_s/(S-1) sum |g_s - G|^2 estimates the trace of a sample's covariance. */
+/* Adds what a step's gradients say about their diversity; square: |mean gradient|^2. Of S sub-batches of n_s samples with gradients
+   g_s and mean G, sum n_s |g_s - G|^2/(S-1) estimates the trace of a sample's covariance. */
 static void badm_i_measure(badm_trainer *tr, uint32_t count, float square)
 {
-    float squares = 0, samples = (float)count, slots = (float)tr->active;
+    float squares = 0, samples = (float)count;
     uint32_t s;
     badm_i_add_scaled(tr->level, tr->n, samples, tr->mean, tr->drift);
-    if (tr->d.diversity == BADM_DIVERSITY_EXACT)
+    tr->measured += count;
+    if (tr->d.diversity == BADM_DIVERSITY_EXACT) {
+        float each = samples * tr->share;           /* samples for a term that counts */
         for (s = 0; s < tr->active; s++) squares += tr->slot[s].squares;
-    else if (tr->active > 1) {
-        float spread = -slots * square, signal;
-        for (s = 0; s < tr->active; s++) spread += tr->slot[s].norm;
-        spread *= samples / slots / (slots - 1.0f);
+        squares *= each * each;
+    } else if (tr->active > 1) {
+        float spread = -square, signal;
+        for (s = 0; s < tr->active; s++) spread += tr->slot[s].alpha * tr->slot[s].norm;
+        spread *= samples / ((float)tr->active - 1.0f);
         if (!(spread > 0)) spread = 0;
         signal = square - spread / samples;
         squares = samples * (spread + (signal > 0 ? signal : 0.0f));
-    }
+    } else squares = square;                        /* the batch is one sample */
     badm_i_sum_add(&tr->squares, squares);
 }
 
@@ -11357,7 +11360,7 @@ static uint32_t badm_i_growth_batch(const badm_growth *g, float wanted)
 BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_t n, badm_progress_fn fn, void *user)
 {
     int due, measures;
-    uint32_t batch = g->batch;
+    uint32_t batch = g->batch, epoch = tr->epoch;
     badm_result r = badm_i_growth_check(g, tr);
     if (r) return r;
     due = g->kind != BADM_GROWTH_NONE && (g->epoch + 1) % g->every == 0;
@@ -11365,13 +11368,15 @@ BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_
     if (measures) {
         memset(tr->drift, 0, tr->n * sizeof(float));
         memset(&tr->squares, 0, sizeof tr->squares);
+        tr->norms_of = badm_i_norms_of;
+        tr->measured = 0;
         tr->measuring = 1;
     }
     r = badm_epoch(tr, n, g->batch, fn, user);
     tr->measuring = 0;
-    if (r) return r;
+    if (tr->epoch == epoch) return r;               /* cancelled behind the last batch, it is over */
     g->epoch++;
-    if (measures) {
+    if (measures && tr->measured == n) {            /* the rest of an epoch that was interrupted would say something else */
         badm_i_fpu before = badm_i_fpu_enter();
         g->diversity = badm_i_sum_value(&tr->squares) / (badm_i_norm_square(tr, tr->drift, 0) + 1e-30f);
         batch = badm_i_growth_batch(g, g->delta * g->diversity * (float)n);
@@ -11383,7 +11388,7 @@ BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_
         g->step *= g->decay * ((float)batch / wanted);
     }
     g->batch = batch;
-    return BADM_OK;
+    return r;
 }
 #endif
 

@@ -65,7 +65,7 @@ static badm_tensor *loss(badm_tape *t, const badm_batch *b, void *user)
     default: x = badm_tanh(t, badm_matmul(t, x, badm_param_use(t, n->free_one)));
     }
     x = shaped(t, x, count, (badm_dim)(badm_size(x) / (count ? count : 1)), 0, 0);
-    return badm_cross_entropy(t, badm_linear_forward(t, n->last, x), badm_labels(t, labels, b));
+    return badm_cross_entropy_ignore(t, badm_linear_forward(t, n->last, x), badm_labels(t, labels, b), BADM_IGNORE);
 }
 
 static badm_model *make_net(net *n, int kind)
@@ -103,6 +103,13 @@ static badm_trainer *trainer(badm_model *m, net *n, badm_diversity diversity, ui
     return tr;
 }
 
+static void measure(badm_trainer *tr)
+{
+    tr->measuring = 1;
+    tr->norms_of = badm_i_norms_of;
+    memset(&tr->squares, 0, sizeof tr->squares);
+}
+
 /* sum |g_i|^2 by one step a sample. */
 static double by_hand(int kind)
 {
@@ -132,8 +139,7 @@ TEST(norms_of_single_samples_are_those_of_batches_of_one)
             badm_model *m = make_net(&n, kind);
             badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, slots[way], 2, micro[way]);
             double got;
-            tr->measuring = 1;
-            memset(&tr->squares, 0, sizeof tr->squares);
+            measure(tr);
             CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
             got = (double)badm_i_sum_value(&tr->squares);
             if (!(fabs(got - expected) <= 1e-4 * expected)) printf("%s, way %d\n", kind_names[kind], way);
@@ -144,6 +150,29 @@ TEST(norms_of_single_samples_are_those_of_batches_of_one)
     }
 }
 
+/* Half of the labels count: samples that do are then worth two. Whole pieces and a whole sub-batch have none that does. */
+TEST(labels_that_are_ignored_weigh_nothing)
+{
+    static const uint32_t slots[4] = { 1, 1, 3, 3 }, micro[4] = { 0, 1, 0, 3 };
+    static const int kinds[2] = { 0, 8 };           /* with and without tapes for single samples */
+    int i, kind, way;
+    for (i = 0; i < SAMPLES / 2; i++) labels[i] = BADM_IGNORE;
+    for (kind = 0; kind < 2; kind++) {
+        double expected = 4 * by_hand(kinds[kind]);
+        for (way = 0; way < 4; way++) {
+            net n;
+            badm_model *m = make_net(&n, kinds[kind]);
+            badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, slots[way], 2, micro[way]);
+            measure(tr);
+            CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
+            CHECK_NEAR((double)badm_i_sum_value(&tr->squares), expected, 1e-4 * expected);
+            badm_trainer_free(tr);
+            badm_model_free(m);
+        }
+    }
+    for (i = 0; i < SAMPLES / 2; i++) labels[i] = i % CLASSES;
+}
+
 /* Which kinds need no tape of their own for each sample: else the cheap way has been lost. */
 TEST(most_kinds_need_no_tape_for_each_sample)
 {
@@ -152,7 +181,7 @@ TEST(most_kinds_need_no_tape_for_each_sample)
         net n;
         badm_model *m = make_net(&n, kind);
         badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, 1, 1, 0);
-        tr->measuring = 1;
+        measure(tr);
         CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
         CHECK_INT(tr->worker[0].norms.missing, kind == 8);
         badm_trainer_free(tr);
@@ -172,7 +201,7 @@ TEST(measuring_changes_nothing)
             badm_model *m = make_net(&n, kind);
             badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, 3, 2, 5);
             int i;
-            tr->measuring = on;
+            if (on) measure(tr);
             for (i = 0; i < 3; i++) CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
             hash[on] = badm_model_hash(m);
             badm_trainer_free(tr);
@@ -213,6 +242,63 @@ TEST(batch_norm_is_refused_with_the_reason)
     CHECK(badm_model_hash(m) == before);
     CHECK_INT(g.epoch, 0);
     CHECK_INT(badm_epoch(tr, SAMPLES, 8, NULL, NULL), BADM_OK);
+    badm_trainer_free(tr);
+    badm_set_frozen(m, "norm", 1);                  /* what is normalised still depends on the others */
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_OK);
+    CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, NULL, NULL), BADM_ERR_STATE);
+    badm_trainer_free(tr);
+    badm_model_free(m);
+}
+
+TEST(sub_batches_of_single_samples_grow_too)
+{
+    net n;
+    badm_model *m = make_net(&n, 0);
+    badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_OF_SLOTS, 2, 1, 0), *exact;
+    badm_growth g, h;
+    badm_growth_defaults(&g, BADM_GROWTH_DIVERSE, 1, SAMPLES);
+    g.every = 1;
+    h = g;
+    CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, NULL, NULL), BADM_OK);
+    badm_trainer_free(tr);
+    exact = trainer(m, &n, BADM_DIVERSITY_EXACT, 2, 1, 0);
+    CHECK_INT(badm_growth_epoch(&h, exact, SAMPLES, NULL, NULL), BADM_OK);
+    CHECK_NEAR(g.diversity / h.diversity, 1, 1e-2);
+    badm_trainer_free(exact);
+    badm_model_free(m);
+}
+
+/* The rest of an epoch is not taken for the whole; cancelled behind its last batch, an epoch is over. */
+static int stop_after;
+static int stop(const badm_progress *p, void *user)
+{
+    (void)p;
+    (void)user;
+    return --stop_after == 0;
+}
+
+TEST(an_interrupted_epoch_is_not_measured)
+{
+    net n;
+    badm_model *m = make_net(&n, 0);
+    badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, 1, 1, 0);
+    badm_growth g;
+    float whole;
+    badm_growth_defaults(&g, BADM_GROWTH_DIVERSE, 2, SAMPLES);
+    g.every = 1;
+    g.delta = 0;
+    CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, NULL, NULL), BADM_OK);
+    whole = g.diversity;
+    stop_after = 6;
+    CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, stop, NULL), BADM_ERR_CANCELLED);
+    CHECK_INT(g.epoch, 1);
+    CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, NULL, NULL), BADM_OK);
+    CHECK_INT(g.epoch, 2);
+    CHECK(g.diversity == whole && g.batch == 2);
+    stop_after = SAMPLES / 2;
+    CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, stop, NULL), BADM_ERR_CANCELLED);
+    CHECK_INT(g.epoch, 3);
+    CHECK(g.diversity != whole);
     badm_trainer_free(tr);
     badm_model_free(m);
 }
@@ -355,7 +441,10 @@ TEST_MAIN(
     RUN(norms_of_single_samples_are_those_of_batches_of_one)
     RUN(most_kinds_need_no_tape_for_each_sample)
     RUN(measuring_changes_nothing)
+    RUN(labels_that_are_ignored_weigh_nothing)
     RUN(batch_norm_is_refused_with_the_reason)
+    RUN(sub_batches_of_single_samples_grow_too)
+    RUN(an_interrupted_epoch_is_not_measured)
     RUN(the_estimate_of_slots_is_near_the_exact_diversity)
     RUN(adabatch_keeps_the_path_of_step_over_batch)
     RUN(warm_up_begins_at_the_baseline)

@@ -170,7 +170,7 @@ TEST(other_uses_of_such_a_table_are_refused)
 TEST(what_does_not_go_with_it_is_refused)
 {
     int i;
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         net n;
         badm_model *m = make_net(&n, 1);
         badm_trainer_desc d;
@@ -179,6 +179,7 @@ TEST(what_does_not_go_with_it_is_refused)
         d.model = m; d.loss = loss; d.user = &n; d.max_batch = SAMPLES; d.sub_batches = 2;
         if (i == 0) d.form = BADM_PER_SLOT;
         if (i == 1) d.local_steps = 2;
+        if (i == 3) d.balance = 2;
         if (i == 2) { d.metric = BADM_DIAGONAL; d.second_moment_of_slots = 1; }
         CHECK_INT(badm_trainer_new(&tr, &d), BADM_ERR_ARGUMENT);
         CHECK_TEXT(badm_model_error(m), "presence");
