@@ -14700,7 +14700,7 @@ static void badm_i_libsvm_csr(badm_i_file *f, badm_csr **out, uint32_t rows, uin
     memset(&places, 0, sizeof places);
     places.size = 3 * sizeof(uint32_t);
     if (!rows || !columns) badm_i_damaged(f, BADM_I_TEXT("%nthere are no numbers in it"), 0, 0);
-    if (f->error.code != BADM_OK || (n && !badm_i_vec_reserve(f, &places, n))) return;
+    if (f->error.code != BADM_OK || !badm_i_vec_reserve(f, &places, n > 0 ? n : 1)) return;
     row = (uint32_t *)(void *)places.data;
     column = row + n;
     value = (float *)(void *)(column + n);

@@ -397,6 +397,12 @@ TEST(libsvm_rows_are_compressed)
     CHECK_INT(x->cols, 9);
     badm_csr_free(x);
     badm_array_free(&y);
+    CHECK_INT(load("1\n-1\n", 4, &x, &y, why, sizeof why), BADM_OK);       /* samples, but not one feature */
+    CHECK_INT(x->rows, 2);
+    CHECK_INT(x->cols, 4);
+    CHECK_INT(x->start[2], 0);
+    badm_csr_free(x);
+    badm_array_free(&y);
 }
 
 TEST(libsvm_rows_that_are_wrong)
