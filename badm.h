@@ -10934,9 +10934,12 @@ again:
             if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
         }
         tr->mean_ready = 1;
-        if (tr->measuring) badm_i_measure(tr, count, badm_i_norm_square(tr, tr->mean, 0));
-        badm_i_divide_by_presence(tr);
         square = badm_i_norm_square(tr, tr->mean, 1);
+        if (tr->measuring) badm_i_measure(tr, count, square);
+        if (tr->model->present) {
+            badm_i_divide_by_presence(tr);
+            square = badm_i_norm_square(tr, tr->mean, 1);
+        }
         if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
             return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
                                 NULL, 0, 0);

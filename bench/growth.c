@@ -86,7 +86,7 @@ static badm_trainer *make_trainer(badm_model *m, net *n, badm_growth *g, badm_di
     badm_trainer_defaults(&d);
     d.model = m; d.loss = loss; d.user = n; d.max_batch = g->max_batch; d.micro_batch = 64; d.sub_batches = SLOTS; d.workers = workers;
     d.method = badm_method_momentum();
-    d.lr = lr; d.monitors = 0; d.diversity = diversity; d.seed = m ? 1 : 0;
+    d.lr = lr; d.monitors = 0; d.diversity = diversity; d.seed = 1;
     d.rates = badm_growth_rates;
     d.rates_user = g;
     if (badm_trainer_new(&tr, &d) != BADM_OK) worker_die(PROGRAM, badm_model_error(m));
@@ -141,7 +141,7 @@ typedef struct task {
     net n;
     uint32_t train, held_out;       /* samples; those held out are behind the others */
     uint32_t batch, max_batch, every, seeds;
-    float first;                    /* first: of the step sizes, the others twice the one before */
+    float first;                    /* of the step sizes, the others twice the one before */
     double target;                  /* an accuracy; logistic: a loss */
 } task;
 
@@ -240,8 +240,8 @@ static void compare(const char *what, const char *folder, const char *out)
     }
     printf("RATIO divebatch_time_vs_sgd%s %.4f\n", k.n.kind == CNN ? "_cnn" : "", worker_median(ratio, k.seeds));
     if (!close_output(&csv)) exit(1);
-    free(k.n.kind == LOGISTIC ? k.n.x : NULL);
-    free(k.n.kind == LOGISTIC ? k.n.y : NULL);
+    free(k.n.x);
+    free(k.n.y);
     free_images(&data);
 }
 

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
@@ -75,20 +76,17 @@ def result(name, value):
     print("RESULT %s %.6g" % (name, value), flush=True)
 
 
-def turns(processes):
-    try:
-        for i in range(ROUNDS + 1):
-            for process in processes[::-1] if i % 2 else processes:
-                process.go()
-                time.sleep(process.pause)
-        for process in processes:
+def turns(*starts):
+    """Each of starts begins a process; returns the processes after ROUNDS repetitions and one before them to warm up."""
+    processes = []
+
+    def use(started):
+        for process in started:
             del process.seconds[0]
-            process.end()
-    finally:
-        for process in processes:
-            if process.process.poll() is None:
-                process.process.kill()
-                process.process.wait()
+        processes.extend(started)
+
+    speed.with_processes(lambda run: run.extend(start() for start in starts), use, ROUNDS + 1)
+    return processes
 
 
 def pdadmm(b):
@@ -99,9 +97,10 @@ def pdadmm(b):
     for layer in range(LAYERS):
         shape = (WIDTH if layer + 1 < LAYERS else 10, WIDTH)
         np.save(os.path.join(folder, "w%d.npy" % (layer + 1)), (draw.standard_normal(shape) * (2 / WIDTH) ** 0.5).astype(np.float32))
-    ours = [speed.Process([b.program("pdadmm"), "serve", folder, str(workers)]) for workers in (2, 1)]
-    peers = [speed.Process([sys.executable, os.path.join(HERE, "numpy_pdadmm.py"), folder], threads=blas, blas=blas) for blas in (1, 2)]
-    turns(ours + peers)
+    ours = [partial(speed.Process, [b.program("pdadmm"), "serve", folder, str(workers)]) for workers in (2, 1)]
+    peers = [partial(speed.Process, [sys.executable, os.path.join(HERE, "numpy_pdadmm.py"), folder], threads=n, blas=n) for n in (1, 2)]
+    *ours, first, second = turns(*ours, *peers)
+    peers = [first, second]
     best = min(peers, key=lambda p: p.median)
     print("NumPy: %s s an iteration with 1 and 2 threads" % " and ".join("%.3f" % p.median for p in peers))
     b.compare("pdadmm_numpy", ours[0], best)
@@ -114,15 +113,14 @@ def pdadmm_mnist(b):
 
 
 def pdadmm_networks(b):
-    """An experiment: deeper ones, and Fashion-MNIST; 20 layers are where plain SGD stalls."""
+    """An experiment: deeper ones, where plain SGD stalls, and Fashion-MNIST."""
     for name, layers, grow in (("mnist", 5, 5), ("fashion-mnist", 5, 0), ("fashion-mnist", 5, 5), ("mnist", 5, 15)):
         b.say("pdadmm", "accuracy", b.images(name), b.out, str(layers), str(grow), "100", "12000", "200")
 
 
 def growth(b):
     for net in ("mlp", "cnn"):
-        ways = [speed.Process([b.program("growth"), "serve", net, how, "2"]) for how in ("exact", "slots", "plain")]
-        turns(ways)
+        ways = turns(*(partial(speed.Process, [b.program("growth"), "serve", net, how, "2"]) for how in ("exact", "slots", "plain")))
         for how, way in zip(("", "_of_slots"), ways):
             result("divebatch_step_%s%s" % (net, how), statistics.median(x / y for x, y in zip(way.seconds, ways[2].seconds)))
     growth_logistic(b)
@@ -203,10 +201,9 @@ def svrg(b):
 
 def sparse_pytorch(b):
     path = b.libsvm("a9a")
-    ours = speed.Process([b.program("sparse"), "serve", path, "256", "2"])
-    peers = [speed.Process([sys.executable, os.path.join(HERE, "pytorch_sparse.py"), path, "256", str(threads)], threads=threads, blas=threads)
-             for threads in (1, 2)]
-    turns([ours] + peers)
+    peers = [partial(speed.Process, [sys.executable, os.path.join(HERE, "pytorch_sparse.py"), path, "256", str(n)], threads=n, blas=n)
+             for n in (1, 2)]
+    ours, *peers = turns(partial(speed.Process, [b.program("sparse"), "serve", path, "256", "2"]), *peers)
     b.compare("sparse_pytorch", ours, min(peers, key=lambda p: p.median))
 
 

@@ -9,7 +9,6 @@ import sys
 import time
 
 import numpy as np
-import torch
 
 
 def read(path):
@@ -28,6 +27,7 @@ def read(path):
 
 
 def main():
+    import torch        # here, because methods.py wants read() where there may be no PyTorch
     path, batch, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(threads)
     labels, start, column, value = read(path)

@@ -168,7 +168,7 @@ static void hogwild_samples(hogwild *h, uint32_t first, uint32_t end)
     }
 }
 
-/* The same without atomics: plain SGD. */
+/* The same on weights that nobody else writes: plain SGD. */
 static void plain_samples(hogwild *h, uint32_t first, uint32_t end)
 {
     const badm_csr *x = h->p->x;

@@ -197,20 +197,20 @@ class Disturbance:
                   % (max(0, share), ": TOO BUSY a machine for these figures" if share > 10 else ""), flush=True)
 
 
-def take_turns(processes):
+def take_turns(processes, repetitions):
     """All of them run once a repetition; every other repetition backwards."""
-    for i in range(REPETITIONS):
+    for i in range(repetitions):
         for p in processes[::-1] if i % 2 else processes:
             p.go()
             time.sleep(p.pause)
 
 
-def with_processes(make, use):
+def with_processes(make, use, repetitions=REPETITIONS):
     """make fills a list, so that what has been started is ended whatever happens."""
     started = []
     try:
         make(started)
-        take_turns(started)
+        take_turns(started, repetitions)
         use(started)
         for p in started:
             p.end()

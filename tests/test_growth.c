@@ -315,8 +315,7 @@ TEST(the_estimate_of_slots_is_near_the_exact_diversity)
         badm_growth g;
         badm_growth_defaults(&g, BADM_GROWTH_DIVERSE, SAMPLES, SAMPLES);
         g.every = 1;
-        g.batch = SAMPLES - 1;                      /* below the limit, so that it is measured */
-        g.batch = 12;
+        g.batch = 12;                               /* below the limit, so that it is measured */
         CHECK_INT(badm_growth_epoch(&g, tr, SAMPLES, NULL, NULL), BADM_OK);
         found[way] = g.diversity;
         badm_trainer_free(tr);
