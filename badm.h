@@ -8012,8 +8012,8 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
         badm_i_norms_of_table(t, badm_size(y) / y->in[0]->shape[1], y->in[0]->shape[1], ((const badm_ints *)y->args)->data, y->grad);
     else if ((back == badm_i_conv_backward || back == badm_i_conv_transpose_backward) && !(trained & 1u))
         norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_windows);
-    else if (back == badm_i_layer_norm_backward && !(trained & 1u)) norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
-    else if (back == badm_i_norm_channels_backward && !(trained & 1u)) norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
+    else if ((back == badm_i_layer_norm_backward || back == badm_i_norm_channels_backward) && !(trained & 1u))
+        norms->missing = !badm_i_norms_by_views(t, y, badm_i_view_of_norm);
     else if (badm_i_is_binary(back) && trained != 3u && y->in[trained & 1u ? 0 : 1]->rank < y->rank)
         norms->missing = !badm_i_norms_by_views(t, y, NULL);
     else norms->missing = 1;
