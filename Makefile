@@ -22,7 +22,7 @@ VERSION  = $(shell sed -n 's/^.define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
 # `make test` alone uses all cores; `make -j3 test` uses 3.
 PARALLEL = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: all run test tests check experiments bench bench-tasks bench-methods install uninstall sizes mutants coverage clean help
+.PHONY: all run test tests check ports ports-quick experiments bench bench-tasks bench-methods install uninstall sizes mutants coverage clean help
 
 all: $(EXAMPLES)                ## build the examples into build/
 
@@ -37,6 +37,12 @@ tests: $(TESTS)
 
 check:                          ## compilers, C++, build options, sanitizers, static analysis, fuzzing
 	@JOBS=$(JOBS) sh tests/check.sh $(ONLY)
+
+ports:                          ## other processors and systems, mostly emulated: the same bits on all of them [ONLY=name...]
+	@JOBS=$(JOBS) sh tests/ports.sh $(ONLY)
+
+ports-quick:                    ## the part of `ports` that runs at every change
+	@JOBS=$(JOBS) sh tests/ports.sh quick
 
 experiments: $(BUILD)/experiments       ## the method's experiments; DATA=folder is needed
 	sh bench/experiments.sh $(BUILD)/experiments $(DATA)

@@ -113,6 +113,7 @@
      implementation only (where BADM_IMPLEMENTATION is defined):
        BADM_NO_STDIO          no <stdio.h>: file names are refused, readers and writers through callbacks remain
        BADM_NO_THREADS        no threads: `workers` is accepted, everything runs on the caller's thread, with the same bits
+       BADM_PTHREADS          POSIX threads also on Windows, where they are an addition, and on systems the library does not know
        BADM_NO_STDLIB         no <stdlib.h>: no default allocator; memory comes from a badm_memory
        BADM_NO_TEXT           error sentences, names of operations and diagnoses are left out; codes remain
        BADM_MALLOC(n), BADM_FREE(p)     the default allocator, both or neither
@@ -1198,6 +1199,7 @@ BADM_API badm_result badm_libsvm_load_csr_from(badm_csr **x, badm_array *y, uint
 extern "C" {
 #endif
 void *memcpy(void *to, const void *from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
 void *memset(void *to, int value, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 #ifdef __cplusplus
@@ -1231,9 +1233,12 @@ int memcmp(const void *a, const void *b, size_t n);
 #define BADM_I_ASSERT(x) assert(x)
 #endif
 
+#if defined(_WIN32) && !defined(BADM_PTHREADS)
+#define BADM_I_WINDOWS_THREADS
+#endif
 #if defined(BADM_NO_THREADS) || defined(__AVR__) || defined(__wasi__) || (defined(__STDC_HOSTED__) && !__STDC_HOSTED__)
 #define BADM_I_SERIAL
-#elif defined(_WIN32)
+#elif defined(BADM_I_WINDOWS_THREADS)
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #define BADM_I_UNDEF_LEAN
@@ -1243,7 +1248,7 @@ int memcmp(const void *a, const void *b, size_t n);
 #undef WIN32_LEAN_AND_MEAN
 #undef BADM_I_UNDEF_LEAN
 #endif
-#elif defined(__unix__) || defined(__APPLE__)
+#elif defined(__unix__) || defined(__APPLE__) || defined(BADM_PTHREADS)
 #include <pthread.h>
 #include <unistd.h>
 #else
@@ -1283,6 +1288,13 @@ int memcmp(const void *a, const void *b, size_t n);
 #define BADM_CBLAS_HEADER <cblas.h>
 #endif
 #include BADM_CBLAS_HEADER
+#endif
+
+/* The method in which float is computed: 0 as float; 1 and 2 in more digits (the x87, s390x as gcc has it in standard C). */
+#include <float.h>
+#if defined(BADM_REPRODUCIBLE) && ((defined(FLT_EVAL_METHOD) && (FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2 || FLT_EVAL_METHOD < 0)) \
+    || (defined(__TINYC__) && defined(__i386__)))
+#error "badm.h: BADM_REPRODUCIBLE: float is computed with more digits here. gcc, 32-bit x86: -msse2 -mfpmath=sse; s390x: -fexcess-precision=fast"
 #endif
 
 #ifdef __FAST_MATH__
@@ -1387,6 +1399,12 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #define BADM_I_EACH(i, n) _Pragma("GCC ivdep") for (i = 0; i < (n); i++)
 #define BADM_I_LANE BADM_I_EACH
 #endif
+/* x, which has just been read and whose place is then overwritten: clang 14 -O3 for WebAssembly would read a vector's first lane again. */
+#if defined(__clang__) && defined(__wasm__)
+#define BADM_I_ONCE(x) __asm__("" : "+r"(x))
+#else
+#define BADM_I_ONCE(x) ((void)0)
+#endif
 /* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
 #define BADM_I_SHORTCUT(condition, value) ((void)0)
 #else
@@ -1395,6 +1413,7 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #define BADM_I_FAST
 #define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
 #define BADM_I_LANE BADM_I_EACH
+#define BADM_I_ONCE(x) ((void)0)
 #define BADM_I_SHORTCUT(condition, value) do { if (condition) return (value); } while (0)
 #endif
 
@@ -1452,6 +1471,9 @@ BADM_I_INLINE size_t badm_i_times(size_t a, size_t b)
     if (((a | b) >> (sizeof(size_t) * 4)) == 0) return a * b;           /* both below the square root: no division */
     return badm_i_times_slowly(a, b);
 }
+
+/* Whether n is more than 32 bits hold; on most small machines it never is. */
+static int badm_i_over_32_bits(size_t n) { return (n >> 15 >> 15 >> 2) != 0; }
 
 static size_t badm_i_plus(size_t a, size_t b)
 {
@@ -1585,7 +1607,7 @@ static badm_i_fpu badm_i_fpu_enter(void)
 /* ---- threads: the least that a pool needs ---- */
 
 #ifndef BADM_I_SERIAL
-#ifdef _WIN32
+#ifdef BADM_I_WINDOWS_THREADS
 typedef SRWLOCK badm_i_mutex;
 typedef CONDITION_VARIABLE badm_i_condition;
 typedef HANDLE badm_i_thread;
@@ -1677,7 +1699,7 @@ BADM_API uint32_t badm_cpu_count(void)
 {
 #if defined(BADM_I_SERIAL)
     return 1;
-#elif defined(_WIN32)
+#elif defined(BADM_I_WINDOWS_THREADS)
     SYSTEM_INFO info;
     GetSystemInfo(&info);
     return info.dwNumberOfProcessors > 0 ? (uint32_t)info.dwNumberOfProcessors : 1;
@@ -1876,19 +1898,19 @@ BADM_API float badm_log1pf(float x) { float u = 1.0f + x; return badm_i_log1p_of
 
 BADM_I_INLINE float badm_i_tanh(float x)
 {
-    float a = badm_i_abs(x), z = x * x, near, far;
+    float a = badm_i_abs(x), z = x * x, low, high;
     BADM_I_SHORTCUT(x != x || a < 2e-4f, x);
-    near = -5.70498872745e-3f;
-    near = near * z + 2.06390887954e-2f;
-    near = near * z - 5.37397155531e-2f;
-    near = near * z + 1.33314422036e-1f;
-    near = near * z - 3.33332819422e-1f;
-    near = near * z * x + x;
-    BADM_I_SHORTCUT(a < 0.625f, near);
-    far = 1.0f - 2.0f / (badm_i_exp(2.0f * a) + 1.0f);
-    far = badm_i_with_sign_of(badm_i_choose(a > 10.0f, 1.0f, far), x);
-    far = badm_i_choose(a < 0.625f, near, far);
-    return badm_i_choose((x != x) | (a < 2e-4f), x, far);  /* x^3/3 is below half a unit in the last place */
+    low = -5.70498872745e-3f;
+    low = low * z + 2.06390887954e-2f;
+    low = low * z - 5.37397155531e-2f;
+    low = low * z + 1.33314422036e-1f;
+    low = low * z - 3.33332819422e-1f;
+    low = low * z * x + x;
+    BADM_I_SHORTCUT(a < 0.625f, low);
+    high = 1.0f - 2.0f / (badm_i_exp(2.0f * a) + 1.0f);
+    high = badm_i_with_sign_of(badm_i_choose(a > 10.0f, 1.0f, high), x);
+    high = badm_i_choose(a < 0.625f, low, high);
+    return badm_i_choose((x != x) | (a < 2e-4f), x, high);  /* x^3/3 is below half a unit in the last place */
 }
 
 BADM_API float badm_tanhf(float x) { return badm_i_tanh(x); }
@@ -1907,29 +1929,29 @@ BADM_API float badm_sigmoidf(float x) { return badm_i_sigmoid(x); }
 
 BADM_I_INLINE float badm_i_erf(float x)
 {
-    float a = badm_i_abs(x), s = x * x, near, far;
-    near = 8.53883915e-05f;
-    near = near * s - 0.000818192745f;
-    near = near * s + 0.00520443606f;
-    near = near * s - 0.0268607528f;
-    near = near * s + 0.112837197f;
-    near = near * s - 0.376126353f;
-    near = near * s + 0.128379167f;
-    near = near * x + x;
-    BADM_I_SHORTCUT(a < 0.9f, near);
-    far = -1.24442699e-06f;
-    far = far * a + 3.93659726e-05f;
-    far = far * a - 0.000548352313f;
-    far = far * a + 0.00456495084f;
-    far = far * a - 0.0259466242f;
-    far = far * a + 0.109361021f;
-    far = far * a + 0.632487902f;
-    far = far * a + 1.12989485f;
-    far = far * a - 0.000246359068f;
-    far = 1.0f - badm_i_exp(-far);
-    far = badm_i_with_sign_of(badm_i_choose(a > 4.0f, 1.0f, far), x);
-    far = badm_i_choose(a < 0.9f, near, far);
-    return badm_i_choose(x != x, x, far);
+    float a = badm_i_abs(x), s = x * x, low, high;
+    low = 8.53883915e-05f;
+    low = low * s - 0.000818192745f;
+    low = low * s + 0.00520443606f;
+    low = low * s - 0.0268607528f;
+    low = low * s + 0.112837197f;
+    low = low * s - 0.376126353f;
+    low = low * s + 0.128379167f;
+    low = low * x + x;
+    BADM_I_SHORTCUT(a < 0.9f, low);
+    high = -1.24442699e-06f;
+    high = high * a + 3.93659726e-05f;
+    high = high * a - 0.000548352313f;
+    high = high * a + 0.00456495084f;
+    high = high * a - 0.0259466242f;
+    high = high * a + 0.109361021f;
+    high = high * a + 0.632487902f;
+    high = high * a + 1.12989485f;
+    high = high * a - 0.000246359068f;
+    high = 1.0f - badm_i_exp(-high);
+    high = badm_i_with_sign_of(badm_i_choose(a > 4.0f, 1.0f, high), x);
+    high = badm_i_choose(a < 0.9f, low, high);
+    return badm_i_choose(x != x, x, high);
 }
 
 BADM_API float badm_erff(float x) { return badm_i_erf(x); }
@@ -3170,7 +3192,8 @@ static void badm_i_fill(float *w, size_t n, const badm_shape *s, const badm_init
 
 /* ---- adding parameters ---- */
 
-static size_t badm_i_length(const char *s) { size_t n = 0; while (s[n]) n++; return n; }
+/* (Compilers make a call of strlen of the plain loop, which may not be there.) */
+static size_t badm_i_length(const char *s) { size_t n = 0; while (n < BADM_I_NONE && s[n]) n++; return n; }
 
 static int badm_i_equal(const char *a, const char *b)
 {
@@ -7387,7 +7410,7 @@ static badm_csr *badm_i_csr_alloc(badm_memory *mem, const char *operation, uint3
     if (rows == 0 || cols == 0)
         badm_i_error(e, BADM_ERR_ARGUMENT, operation, BADM_I_TEXT("%0 rows and %1 columns: at least one of each is expected"), NULL,
                      rows, cols);
-    else if (rows != (badm_dim)rows || cols != (badm_dim)cols || (uint64_t)n > 0xFFFFFFFFu || bytes == BADM_I_NONE)
+    else if (rows != (badm_dim)rows || cols != (badm_dim)cols || badm_i_over_32_bits(n) || bytes == BADM_I_NONE)
         badm_i_error(e, BADM_ERR_MEMORY, operation, BADM_I_TEXT("%0 rows and %1 entries are more than this machine can count"),
                      NULL, rows, (unsigned long)n);
     else if ((a = (badm_csr *)badm_i_alloc(mem, bytes)) == NULL)
@@ -9255,7 +9278,9 @@ BADM_I_INLINE void badm_i_badm_loop_body(size_t n, float beta, float length, con
 {
     size_t i;
     BADM_I_EACH(i, n) {
-        float before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g[i]);
+        float before = m[i], after;
+        BADM_I_ONCE(before);
+        after = badm_i_settle(beta * before + (1.0f - beta) * g[i]);
         m[i] = after;
         moved[i] = after - before;
         d[i] = badm_i_badm_step(before, after, length);
@@ -9271,7 +9296,10 @@ BADM_I_INLINE void badm_i_badm_lanes(size_t lanes, float beta, float length, con
 {
     size_t i;
     BADM_I_EACH(i, lanes) {
-        float before = m[i], after = badm_i_settle(beta * before + (1.0f - beta) * g[i]), change = after - before;
+        float before = m[i], after, change;
+        BADM_I_ONCE(before);
+        after = badm_i_settle(beta * before + (1.0f - beta) * g[i]);
+        change = after - before;
         against[i] += g[i] * before;
         momentum[i] += before * before;
         square[i] += change * change;
@@ -10222,6 +10250,7 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
 {
     int is_badm = d->method == NULL;
     badm_rates rates;
+    size_t indices;
     if (d->model->error.code) { *e = d->model->error; return e->code = BADM_ERR_STATE; }
     if (!d->loss) return badm_i_refuse(e, BADM_I_TEXT("there is no loss callback"), 0, 0);
     if (d->model->trainable == 0)
@@ -10236,7 +10265,8 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
         return badm_i_refuse(e, BADM_I_TEXT("workers is %0: 1 to 4096 is expected"), d->workers, 0);
     if (d->local_steps == 0 || d->local_steps > 65535u)
         return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
-    if (badm_i_times(d->max_batch, d->local_steps) > 0xFFFFFFFFu / sizeof(float))
+    indices = badm_i_times(badm_i_times(d->max_batch, d->local_steps), sizeof(uint32_t));
+    if (indices == BADM_I_NONE || badm_i_over_32_bits(indices))
         return badm_i_refuse(e, BADM_I_TEXT("max_batch (%0) times local_steps (%1) is too large"), d->max_batch, d->local_steps);
     if (badm_i_check_diversity(d, e) || badm_i_check_presence(d, e)) return e->code;
     rates.lr = d->lr;
@@ -11409,6 +11439,9 @@ BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_
 #ifndef BADM_NO_PDADMM
 
 #define BADM_I_FISTA_STEP 2.0f      /* 1/L: the Hessian of a softmax's log is at most 1/2 */
+/* What passes through at a time is part of the result: a number of its own, on all machines. */
+#define BADM_I_PD_LOGITS 64         /* logits of z_L that FISTA moves together: whole rows, at least one */
+#define BADM_I_PD_ROWS 256          /* rows of a mean */
 
 typedef struct badm_i_pd_layer {
     badm_linear linear;
@@ -11421,7 +11454,8 @@ typedef struct badm_i_pd_layer {
 } badm_i_pd_layer;
 
 /* A worker's own: r and what a direction does to it [samples,out]; a direction of p [samples,in]. */
-typedef struct badm_i_pd_space { float *r, *effect, *direction, *columns, *scratch; } badm_i_pd_space;
+typedef struct badm_i_pd_space { float *r, *effect, *direction, *columns, *logits, *scratch; } badm_i_pd_space;
+enum { BADM_I_PD_A, BADM_I_PD_Y, BADM_I_PD_NEXT, BADM_I_PD_LAST, BADM_I_PD_SOFT, BADM_I_PD_MOST, BADM_I_PD_REST, BADM_I_PD_ARRAYS };
 
 struct badm_pdadmm {
     badm_pdadmm_desc d;
@@ -11519,20 +11553,26 @@ BADM_I_LOOP(badm_i_pd_q, (n, nu, rho, p, z, q, u, q_moved, u_moved, off, apart),
 static float badm_i_pd_cost(const badm_pdadmm *p, size_t rows, size_t n, const float *z, const float *a, const int32_t *label,
                             float *most, float *rest, float *loss)
 {
-    float far = 0;
+    float away = 0;
     size_t i;
     *loss = 0;
     badm_i_log_sum_exp(p->level, rows, n, z, most, rest);
     for (i = 0; i < rows; i++) *loss += (most[i] - z[i * n + (size_t)label[i]]) + rest[i];
-    for (i = 0; i < rows * n; i++) far += (z[i] - a[i]) * (z[i] - a[i]);
-    return *loss + 0.5f * p->d.nu * far;
+    for (i = 0; i < rows * n; i++) away += (z[i] - a[i]) * (z[i] - a[i]);
+    return *loss + 0.5f * p->d.nu * away;
 }
 
-/* Rows of z, given a; keeps the old z where the new one is no better. Returns their cross entropy. */
-static float badm_i_pd_logits(const badm_pdadmm *p, size_t rows, size_t n, const float *a, const int32_t *label, float *z)
+/* Logits that are moved together. */
+static size_t badm_i_pd_together(size_t classes) { return classes < BADM_I_PD_LOGITS ? BADM_I_PD_LOGITS / classes * classes : classes; }
+
+/* Rows of z, given a in space, whose arrays have room for `room`; keeps the old z where the new one is no better. Returns their cross
+   entropy. */
+static float badm_i_pd_logits(const badm_pdadmm *p, size_t rows, size_t n, float *space, size_t room, const int32_t *label, float *z)
 {
-    float y[BADM_I_RUN], next[BADM_I_RUN], last[BADM_I_RUN], soft[BADM_I_RUN];
-    float most[BADM_I_RUN], rest[BADM_I_RUN], nu = p->d.nu, each = 1.0f / (nu + 1.0f / BADM_I_FISTA_STEP);
+    const float *a = space + BADM_I_PD_A * room;
+    float *y = space + BADM_I_PD_Y * room, *next = space + BADM_I_PD_NEXT * room, *last = space + BADM_I_PD_LAST * room;
+    float *soft = space + BADM_I_PD_SOFT * room, *most = space + BADM_I_PD_MOST * room, *rest = space + BADM_I_PD_REST * room;
+    float nu = p->d.nu, each = 1.0f / (nu + 1.0f / BADM_I_FISTA_STEP);
     float loss, new_loss, cost = badm_i_pd_cost(p, rows, n, z, a, label, most, rest, &loss), t = 1;
     size_t i, all = rows * n;
     uint32_t k;
@@ -11622,7 +11662,7 @@ static void badm_i_pd_move_b(const badm_pdadmm *p, const badm_i_pd_space *s, bad
     for (j = 0; j < l->out; j++) mean[j] = 0;
     for (i = 0; i < n; i += run) {          /* sums of some rows, then of these: short chains */
         size_t k;
-        run = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        run = n - i < BADM_I_PD_ROWS ? n - i : BADM_I_PD_ROWS;
         memcpy(part, s->r + i * l->out, l->out * sizeof(float));
         for (k = 1; k < run; k++) badm_i_add_scaled(p->level, l->out, 1.0f, s->r + (i + k) * l->out, part);
         badm_i_add_scaled(p->level, l->out, each, part, mean);
@@ -11634,19 +11674,15 @@ static void badm_i_pd_move_b(const badm_pdadmm *p, const badm_i_pd_space *s, bad
 
 static void badm_i_pd_move_z(const badm_pdadmm *p, const badm_i_pd_space *s, badm_i_pd_layer *l, int last)
 {
-    size_t all = (size_t)p->d.samples * l->out, i, part, run = BADM_I_RUN;
-    if (last) run = BADM_I_RUN / l->out * l->out;        /* whole rows: there are no more than BADM_I_RUN classes */
-    for (i = 0; i < all; i += part) {
-        float *z = l->z + i, *r = s->r + i, *moved = s->effect + i;
-        part = all - i < run ? all - i : run;
-        if (!last) badm_i_pd_z(p->level, part, l->q + i, z, r, moved);
-        else {
-            float a[BADM_I_RUN];
-            size_t k;
-            for (k = 0; k < part; k++) { a[k] = z[k] + r[k]; moved[k] = z[k]; }
-            badm_i_sum_add(&l->loss, badm_i_pd_logits(p, part / l->out, l->out, a, p->d.label + i / l->out, z));
-            for (k = 0; k < part; k++) { r[k] = a[k] - z[k]; moved[k] = z[k] - moved[k]; }
-        }
+    size_t all = (size_t)p->d.samples * l->out, room = badm_i_pd_together(l->out), i, part;
+    if (!last) badm_i_pd_z(p->level, all, l->q, l->z, s->r, s->effect);
+    for (i = 0; last && i < all; i += part) {
+        float *z = l->z + i, *r = s->r + i, *moved = s->effect + i, *a = s->logits + BADM_I_PD_A * room;
+        size_t k;
+        part = all - i < room ? all - i : room;
+        for (k = 0; k < part; k++) { a[k] = z[k] + r[k]; moved[k] = z[k]; }
+        badm_i_sum_add(&l->loss, badm_i_pd_logits(p, part / l->out, l->out, s->logits, room, p->d.label + i / l->out, z));
+        for (k = 0; k < part; k++) { r[k] = a[k] - z[k]; moved[k] = z[k] - moved[k]; }
     }
     badm_i_sum_dot(p->level, &l->change, s->effect, s->effect, all);
     badm_i_sum_dot(p->level, &l->fit, s->r, s->r, all);
@@ -11676,22 +11712,35 @@ static void badm_i_pd_fit(void *of, uint32_t worker, uint32_t job)
     l->fit_seconds = p->d.clock ? p->d.clock() - began : 0;
 }
 
+/* Lanes of a block, which begin again. */
+static void badm_i_take_lanes(badm_i_sum *s, float *lane)
+{
+    badm_i_sum_add(s, badm_i_fold_lanes(lane));
+    memset(lane, 0, BADM_I_LANES * sizeof *lane);
+}
+
 static void badm_i_pd_link(void *of, uint32_t worker, uint32_t job)
 {
     badm_pdadmm *p = (badm_pdadmm *)of;
     badm_i_pd_layer *l = &p->layer[job];
     size_t all = (size_t)p->d.samples * l->out, i, n;
+    float change[BADM_I_LANES] = { 0 }, link[BADM_I_LANES] = { 0 }, inner[BADM_I_LANES] = { 0 }, apart[BADM_I_LANES] = { 0 };
     double began = p->d.clock ? p->d.clock() : 0;
     (void)worker;
     for (i = 0; i < all; i += n) {
-        float q_moved[BADM_I_RUN], u_moved[BADM_I_RUN], off[BADM_I_RUN], apart[BADM_I_RUN];
+        float q_moved[BADM_I_RUN], u_moved[BADM_I_RUN], off[BADM_I_RUN], between[BADM_I_RUN];
         n = all - i < BADM_I_RUN ? all - i : BADM_I_RUN;
-        badm_i_pd_q(p->level, n, p->d.nu, p->d.rho, l[1].p + i, l->z + i, l->q + i, l->u + i, q_moved, u_moved, off, apart);
-        badm_i_sum_dot(p->level, &l->change, q_moved, q_moved, n);
-        badm_i_sum_dot(p->level, &l->change, u_moved, u_moved, n);
-        badm_i_sum_dot(p->level, &l->link, off, off, n);
-        badm_i_sum_dot(p->level, &l->inner, l->u + i, apart, n);
-        badm_i_sum_dot(p->level, &l->apart, apart, apart, n);
+        badm_i_pd_q(p->level, n, p->d.nu, p->d.rho, l[1].p + i, l->z + i, l->q + i, l->u + i, q_moved, u_moved, off, between);
+        badm_i_add_to_lanes(p->level, n, q_moved, q_moved, change);
+        badm_i_add_to_lanes(p->level, n, u_moved, u_moved, change);
+        badm_i_add_to_lanes(p->level, n, off, off, link);
+        badm_i_add_to_lanes(p->level, n, l->u + i, between, inner);
+        badm_i_add_to_lanes(p->level, n, between, between, apart);
+        if ((i + n) % BADM_I_BLOCK && i + n < all) continue;
+        badm_i_take_lanes(&l->change, change);
+        badm_i_take_lanes(&l->link, link);
+        badm_i_take_lanes(&l->inner, inner);
+        badm_i_take_lanes(&l->apart, apart);
     }
     l->link_seconds = p->d.clock ? p->d.clock() - began : 0;
 }
@@ -11778,6 +11827,7 @@ static void badm_i_pd_carve(badm_pdadmm *p, badm_i_pd_layer *layer, uint32_t lay
         s->effect = (float *)badm_i_carve(c, badm_i_times(n, most_out), sizeof(float));
         s->direction = (float *)badm_i_carve(c, badm_i_times(n, most_in), sizeof(float));
         s->columns = (float *)badm_i_carve(c, badm_i_times(2, most_out), sizeof(float));
+        s->logits = (float *)badm_i_carve(c, badm_i_times(BADM_I_PD_ARRAYS, badm_i_pd_together(layer[layers - 1].out)), sizeof(float));
         s->scratch = (float *)badm_i_carve(c, 1, p->scratch_bytes);
     }
 }
@@ -11838,8 +11888,6 @@ static badm_result badm_i_pd_check(const badm_pdadmm_desc *d, badm_error *e)
         before = w;
     }
     classes = before->shape.dim[0];
-    if (classes > BADM_I_RUN)
-        return badm_i_pd_refuse(e, BADM_I_TEXT("%0 classes: at most %1 are expected"), classes, BADM_I_RUN);
     for (i = 0; i < d->samples; i++)
         if (d->label[i] < 0 || (uint32_t)d->label[i] >= classes)
             return badm_i_error(e, BADM_ERR_LABEL, BADM_I_TEXT("badm_pdadmm_desc"), BADM_I_TEXT("the label of sample %0 is none of %1 classes"),
@@ -12886,11 +12934,13 @@ static size_t badm_i_first_nonfinite(const void *values, size_t n)
     return n;
 }
 
-/* a*b, or 0 with *overflow set. */
+/* a*b, or 0 with *overflow set. By halves: compilers make a call of a 128-bit product of the usual test, which may not be there. */
 static uint64_t badm_i_checked_product(uint64_t a, uint64_t b, int *overflow)
 {
-    if (b && a > UINT64_MAX / b) { *overflow = 1; return 0; }
-    return a * b;
+    uint64_t a_high = a >> 32, b_high = b >> 32, low = (a & 0xFFFFFFFFu) * (b & 0xFFFFFFFFu);
+    uint64_t middle = a_high * (b & 0xFFFFFFFFu) + b_high * (a & 0xFFFFFFFFu), product = (middle << 32) + low;
+    if ((a_high && b_high) || middle >> 32 || product < low) { *overflow = 1; return 0; }
+    return product;
 }
 
 /* An array that grows by doubling. */
@@ -14667,7 +14717,7 @@ static void badm_i_libsvm_rows(badm_i_lines *t, badm_i_vec *sparse, badm_i_vec *
             badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: no label before the first index:value"), 0);
             return;
         }
-        if (labels->count >= 0xffffffffu) { badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: too many rows"), 0); return; }
+        if (badm_i_over_32_bits(labels->count + 1)) { badm_i_lines_fail(t, BADM_I_TEXT("%nline %0: too many rows"), 0); return; }
         if (!badm_i_lines_float(t, &label, 0) ||
             !badm_i_libsvm_row(t, sparse, (uint32_t)labels->count, features, largest) ||
             !badm_i_push_float(t->file, labels, label)) return;
@@ -14907,12 +14957,15 @@ BADM_I_OFTEN
 #undef BADM_I_RECORDS
 #undef BADM_I_ROWS_OF
 #undef BADM_I_RUN
+#undef BADM_I_PD_LOGITS
+#undef BADM_I_PD_ROWS
 #undef BADM_I_SENTENCE
 #undef BADM_I_SERIAL
 #undef BADM_I_SET
 #undef BADM_I_SETTINGS
 #undef BADM_I_OFTEN
 #undef BADM_I_SELDOM
+#undef BADM_I_ONCE
 #undef BADM_I_SHORTCUT
 #undef BADM_I_SIMPLE
 #undef BADM_I_SLOPES

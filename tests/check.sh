@@ -3,24 +3,15 @@
 #
 #   sh tests/check.sh [NAME...]       all items, or those whose name contains one of the words (make check ONLY="tsan gcc")
 #
-# An item is a function check_NAME below: it returns 0 (passed), 77 (skipped, its last line says why) or anything else (failed).
-# JOBS items run side by side, the long ones first. Logs and objects are left in build/check/NAME/. A missing tool skips the item
-# and names its Debian package; with CHECK_ALL=1 (as .ci/run sets) it fails the item instead.
-. tests/parallel.sh
+# An item is a function check_NAME below (tests/items.sh). Logs and objects are left in build/check/NAME/. A missing tool skips the
+# item and names its Debian package; with CHECK_ALL=1 (as .ci/run sets) it fails the item instead.
+. tests/items.sh
 
 out=build/check
 version=$(sed -n 's/^#define BADM_VERSION_STRING "\(.*\)"/\1/p' badm.h)
 
 strict="-std=c99 -pedantic-errors -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wdouble-promotion -Wstrict-prototypes -Werror"
 strict_cxx="-Wall -Wextra -Wpedantic -Werror"
-
-# need TOOL PACKAGE: leaves the item, as skipped, where there is no such command.
-need()
-{
-    command -v "$1" >/dev/null 2>&1 && return
-    echo "skipped: $1 not found (Debian package: $2)"
-    exit 77
-}
 
 # compiles_with "COMPILER FLAGS" FILE...: each file alone, for its warnings.
 compiles_with()
@@ -548,28 +539,4 @@ check_gcc_analyzer()
 # ---- run them ------------------------------------------------------------------------------------------------------------
 
 # In the order of this file: the suites under sanitizers, which take longest, come first.
-all=$(sed -n 's/^check_\([a-zA-Z0-9_]*\)().*/\1/p' tests/check.sh)
-items=
-for item in $all; do
-    [ $# -eq 0 ] && items="$items $item"
-    for word; do case $item in *"$word"*) items="$items $item"; break ;; esac; done
-done
-
-run_item()
-{
-    dir=$out/$1 began=$(date +%s)
-    ( "check_$1" ) >"$dir/log" 2>&1 </dev/null
-    status=$?
-    if [ $status -eq 77 ] && [ "${CHECK_ALL:-0}" = 1 ]; then status=1; fi
-    case $status in
-        0) echo passed >"$dir/result"; echo "passed  $1 ($(($(date +%s) - began)) s)" ;;
-        77) echo skipped >"$dir/result"; echo "skipped $1: $(tail -n 1 "$dir/log")" ;;
-        *)  echo failed >"$dir/result"
-            printf '%s\n' "$(echo "FAILED  $1"; tail -n 40 "$dir/log" | sed 's/^/    /')" ;;
-    esac
-}
-
-in_parallel "${JOBS:-1}" "$out" run_item $items
-
-for item in $items; do cat "$out/$item/result" 2>/dev/null || echo failed; done |
-    awk '{ n[$1]++ } END { printf "%d passed, %d failed, %d skipped\n", n["passed"], n["failed"], n["skipped"]; exit n["failed"] != 0 || NR == 0 }'
+run_items check $(items_of check tests/check.sh "$@")

@@ -194,14 +194,14 @@ TEST(z_of_the_last_layer_is_the_minimiser)
 {
     problem p;
     badm_pdadmm *s;
-    float a[6 * 4], z[6 * 4], most[6], rest[6], loss;
+    float space[BADM_I_PD_ARRAYS * 6 * 4], *a = space + BADM_I_PD_A * 6 * 4, z[6 * 4], most[6], rest[6], loss;
     int32_t label[6] = { 0, 1, 2, 3, 0, 3 };
     int i, j;
     open_problem(&p);
     s = begin(&p);
     golden_fill(GOLDEN_REAL, 77, a, 24);
     memcpy(z, a, sizeof z);
-    (void)badm_i_pd_logits(s, 6, 4, a, label, z);
+    (void)badm_i_pd_logits(s, 6, 4, space, 6 * 4, label, z);
     for (i = 0; i < 6; i++) {               /* the gradient vanishes: softmax - onehot + nu (z - a) */
         double sum = 0;
         for (j = 0; j < 4; j++) sum += exp((double)z[4 * i + j]);
@@ -211,7 +211,7 @@ TEST(z_of_the_last_layer_is_the_minimiser)
     }
     {                                       /* from the minimum nothing moves up */
         float before = badm_i_pd_cost(s, 6, 4, z, a, label, most, rest, &loss), after;
-        (void)badm_i_pd_logits(s, 6, 4, a, label, z);
+        (void)badm_i_pd_logits(s, 6, 4, space, 6 * 4, label, z);
         after = badm_i_pd_cost(s, 6, 4, z, a, label, most, rest, &loss);
         CHECK(after <= before);
     }
