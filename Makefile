@@ -38,8 +38,8 @@ tests: $(TESTS)
 check:                          ## compilers, C++, build options, sanitizers, static analysis, fuzzing
 	@JOBS=$(JOBS) sh tests/check.sh $(ONLY)
 
-ports:                          ## other processors and systems, mostly emulated: the same bits on all of them [ONLY=name...]
-	@JOBS=$(JOBS) sh tests/ports.sh $(ONLY)
+ports:                          ## other processors and systems, mostly emulated: the same bits on all of them [ONLY=name...] [DATA=dir]
+	@JOBS=$(JOBS) DATA=$(DATA) sh tests/ports.sh $(ONLY)
 
 ports-quick:                    ## the part of `ports` that runs at every change
 	@JOBS=$(JOBS) sh tests/ports.sh quick

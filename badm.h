@@ -10,7 +10,7 @@
        #define BADM_IMPLEMENTATION
        #include "badm.h"
 
-   and include it plainly everywhere else (or compile the two-line badm.c beside it). Then:  cc -O2 app.c -lpthread
+   and include it plainly everywhere else (or compile badm.c beside it). Then:  cc -O2 app.c -lpthread
 
    QUICK START: a complete program (cc -O2 xor.c -lpthread && ./a.out)
 

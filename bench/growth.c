@@ -134,13 +134,13 @@ static void serve(const char *which, const char *how, uint32_t workers)
 
 /* ---- to a common target ---- */
 
-enum { SMALL, LARGE, ADABATCH, DIVEBATCH, WAYS, STEPS = 4, DELTAS = 2 };
+enum { SMALL, LARGE, ADABATCH, DIVEBATCH, WAYS, STEPS = 5, DELTAS = 2 };
 static const char *const names[WAYS] = { "small", "large", "adabatch", "divebatch" };
 
 typedef struct task {
     net n;
     uint32_t train, held_out;       /* samples; those held out are behind the others */
-    uint32_t batch, max_batch, every, seeds;
+    uint32_t batch, max_batch, every, seeds, tuning;
     float first;                    /* of the step sizes, the others twice the one before */
     double target;                  /* an accuracy; logistic: a loss */
 } task;
@@ -181,6 +181,35 @@ static outcome learn(task *k, int way, float lr, float delta, uint64_t seed, FIL
     return found;
 }
 
+/* Of a grid, the step size, and delta, that reach the target soonest: medians of seeds that are not used again. */
+static void tune(task *k, int way, float *best, float *best_delta)
+{
+    double least = 1e9;
+    float first = way == LARGE ? 128 * k->first : k->first;
+    int i;
+    *best = *best_delta = 0;
+    printf("%s, seconds to %s %g:", names[way], k->n.kind == LOGISTIC ? "a loss of" : "an accuracy of", k->target);
+    for (i = 0; i < (way == DIVEBATCH ? DELTAS * STEPS : STEPS); i++) {
+        float lr = first * (float)(1u << i % STEPS), delta = i < STEPS ? 0.002f : 0.02f;
+        double seconds[MAX_SEEDS], median;
+        uint32_t seed;
+        for (seed = 0; seed < k->tuning; seed++) {
+            outcome o = learn(k, way, lr, delta, 101 + seed, NULL);
+            seconds[seed] = o.epochs ? o.seconds : 1e9;
+        }
+        median = worker_median(seconds, k->tuning);
+        if (median < 1e9) printf("  %g: %.3f", (double)lr, median);
+        else printf("  %g: no", (double)lr);
+        fflush(stdout);
+        if (median < least) { least = median; *best = lr; *best_delta = delta; }
+    }
+    if (way == DIVEBATCH) printf("; delta %g", (double)*best_delta);
+    printf("; step size %g%s\n", (double)*best, *best == first || *best == first * (1u << (STEPS - 1)) ? ", at the end of the grid" : "");
+    if (*best > 0) return;
+    printf("%s does not get there\n", names[way]);
+    *best = first;
+}
+
 static void compare(const char *what, const char *folder, const char *out)
 {
     static task k;
@@ -188,8 +217,9 @@ static void compare(const char *what, const char *folder, const char *out)
     output_file csv;
     char name[64];
     double seconds[WAYS][MAX_SEEDS], epochs[WAYS][MAX_SEEDS], ratio[MAX_SEEDS];
-    int way, i;
-    uint64_t seed;
+    float best[WAYS], best_delta[WAYS];
+    int way;
+    uint32_t seed;
     memset(&data, 0, sizeof data);
     k.max_batch = 2048;
     if (!strcmp(what, "logistic")) {
@@ -197,7 +227,7 @@ static void compare(const char *what, const char *folder, const char *out)
         draw_logistic(&k.n);
         k.train = SYNTHETIC * 17 / 20;
         k.held_out = SYNTHETIC - k.train;
-        k.batch = 16; k.every = 2; k.seeds = MAX_SEEDS; k.target = 0.31; k.first = 2e-3f;
+        k.batch = 16; k.every = 1; k.seeds = MAX_SEEDS; k.tuning = 3; k.target = 0.31; k.first = 2e-3f;
     } else {
         k.n.kind = CNN;
         if (!get_images(&data, folder, 12000, 0, 1)) exit(1);
@@ -205,36 +235,21 @@ static void compare(const char *what, const char *folder, const char *out)
         k.n.labels = data.train.labels;
         k.train = 8000;
         k.held_out = 4000;
-        k.batch = 16; k.every = 2; k.seeds = 3; k.target = 0.975; k.first = 5e-3f;
+        k.batch = 16; k.every = 2; k.seeds = 3; k.tuning = 1; k.target = 0.975; k.first = 5e-3f;
     }
     snprintf(name, sizeof name, "growth_%s.csv", what);
     if (!open_output(&csv, out, name)) exit(1);
     fprintf(csv.f, "way,seed,epoch,batch,diversity,seconds,loss,accuracy\n");
+    for (way = 0; way < WAYS; way++) tune(&k, way, &best[way], &best_delta[way]);
+    for (seed = 0; seed < k.seeds; seed++) {        /* in turns, so that what else the machine does meets all of them */
+        for (way = 0; way < WAYS; way++) {
+            outcome o = learn(&k, way, best[way], best_delta[way], seed + 1, csv.f);
+            seconds[way][seed] = o.seconds;
+            epochs[way][seed] = o.epochs ? o.epochs : MAX_EPOCHS + 1;
+        }
+        ratio[seed] = seconds[SMALL][seed] / seconds[DIVEBATCH][seed];
+    }
     for (way = 0; way < WAYS; way++) {
-        double least = 1e9;
-        float best = 0, best_delta = 0, first = way == LARGE ? 128 * k.first : k.first;
-        printf("%s, seconds to %s %g:", names[way], k.n.kind == LOGISTIC ? "a loss of" : "an accuracy of", k.target);
-        for (i = 0; i < (way == DIVEBATCH ? DELTAS * STEPS : STEPS); i++) {
-            float lr = first * (float)(1u << i % STEPS), delta = i < STEPS ? 0.002f : 0.02f;
-            outcome o = learn(&k, way, lr, delta, 101, NULL);
-            printf("  %g: ", (double)lr);
-            if (o.epochs) printf("%.2f (%lu epochs)", o.seconds, (unsigned long)o.epochs);
-            else printf("no");
-            fflush(stdout);
-            if (o.epochs && o.seconds < least) { least = o.seconds; best = lr; best_delta = delta; }
-        }
-        if (way == DIVEBATCH) printf("; delta %g", (double)best_delta);
-        printf("; step size %g%s\n", (double)best, best == first || best == first * (1u << (STEPS - 1)) ? ", at the end of the grid" : "");
-        if (!(best > 0)) {
-            printf("%s does not get there\n", names[way]);
-            best = first;
-        }
-        for (seed = 1; seed <= k.seeds; seed++) {
-            outcome o = learn(&k, way, best, best_delta, seed, csv.f);
-            seconds[way][seed - 1] = o.seconds;
-            epochs[way][seed - 1] = o.epochs ? o.epochs : MAX_EPOCHS + 1;
-            if (way == DIVEBATCH) ratio[seed - 1] = seconds[SMALL][seed - 1] / o.seconds;
-        }
         printf("RESULT %s_%s_epochs %g\n", names[way], what, worker_median(epochs[way], k.seeds));
         printf("RESULT %s_%s_seconds %.3f\n", names[way], what, worker_median(seconds[way], k.seeds));
     }

@@ -89,9 +89,9 @@ check_tests_no_threads() { only=$quick suite gcc "-O0 -DBADM_NO_THREADS"; }
 
 # ---- warnings ------------------------------------------------------------------------------------------------------------
 
-check_warnings_gcc() { need gcc gcc; gcc $strict -O2 -c badm.c -o "$dir/badm.o" && compiles_with "gcc $strict" examples/*.c; }
+check_warnings_gcc() { need gcc gcc; gcc $strict -O2 -c badm.c -o "$dir/badm.o" && compiles_with "gcc $strict" examples/*.c examples/gesture/train.c; }
 check_warnings_gcc_tests() { need gcc gcc; compiles_with "gcc $strict -DFUZZ_SAFETENSORS" tests/*.c bench/*.c; }
-check_warnings_clang() { need clang clang; clang $strict -O2 -c badm.c -o "$dir/badm.o" && compiles_with "clang $strict" examples/*.c; }
+check_warnings_clang() { need clang clang; clang $strict -O2 -c badm.c -o "$dir/badm.o" && compiles_with "clang $strict" examples/*.c examples/gesture/train.c; }
 check_warnings_clang_tests() { need clang clang; compiles_with "clang $strict -DFUZZ_SAFETENSORS" tests/*.c bench/*.c; }
 
 check_warnings_clang_everything()
@@ -209,6 +209,10 @@ check_version_is_one()
     [ "$major.$minor.$patch" = "$version" ] || { echo "numbers $major.$minor.$patch, string $version"; return 1; }
     head -n 1 badm.h | grep "v$version " || { echo "line 1 of badm.h is of another version"; return 1; }
     grep "badm_version_$(echo "$version" | tr . _)\$" badm.h || { echo "badm_version is renamed to another version"; return 1; }
+    for line in 'library.json:s/^ *"version": "\(.*\)",$/\1/p' 'clib.json:s/^ *"version": "\(.*\)",$/\1/p' \
+        'library.properties:s/^version=//p' 'idf_component.yml:s/^version: "\(.*\)"$/\1/p' 'conanfile.py:s/^    version = "\(.*\)"$/\1/p'; do
+        [ "$(sed -n "${line#*:}" "${line%%:*}")" = "$version" ] || { echo "${line%%:*} is of another version"; return 1; }
+    done
     sed -n 's/^## \[*\([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1 | grep -Fx "$version" || { echo "CHANGELOG.md begins with another version"; return 1; }
 }
 
@@ -475,6 +479,74 @@ END
     gcc -std=c99 -O0 "$dir/use.c" "$root/usr/share/badm/badm.c" $flags -o "$dir/use" && "$dir/use" || return 1
     make -s uninstall DESTDIR="$root" PREFIX=/usr
     if find "$root" -type f | grep .; then echo "is left after uninstall"; return 1; fi
+}
+
+# Found in all three ways: installed, as a folder of a project, and fetched.
+check_cmake()
+{
+    need cmake cmake
+    root=$PWD/$dir/root source=$PWD
+    rm -rf "$root" "$dir"/build-*
+    cmake -S . -B "$dir/build-badm" -DCMAKE_INSTALL_PREFIX="$root" >/dev/null && cmake --install "$dir/build-badm" >/dev/null || return 1
+    mkdir -p "$dir/use"
+    write use/use.c <<'END'
+#ifdef HEADER_ONLY
+#define BADM_IMPLEMENTATION
+#endif
+#include "badm.h"
+int main(void) { return badm_version() != BADM_VERSION; }
+END
+    write use/CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.14)
+project(use LANGUAGES C)
+enable_testing()
+if(WAY STREQUAL installed)
+  find_package(badm ${WANTED} REQUIRED)
+elseif(WAY STREQUAL folder)
+  add_subdirectory(${SOURCE} badm)
+else()
+  include(FetchContent)
+  FetchContent_Declare(badm SOURCE_DIR ${SOURCE})
+  FetchContent_MakeAvailable(badm)
+endif()
+add_executable(use use.c)
+target_compile_definitions(use PRIVATE HEADER_ONLY)
+target_link_libraries(use PRIVATE badm::badm)
+add_test(NAME use COMMAND use)
+if(NOT WAY STREQUAL installed)
+  add_executable(linked use.c)
+  target_link_libraries(linked PRIVATE badm::badm_static)
+  add_test(NAME linked COMMAND linked)
+endif()
+END
+    for way in installed folder fetched; do
+        cmake -S "$dir/use" -B "$dir/build-$way" -DWAY=$way -DSOURCE="$source" -DCMAKE_PREFIX_PATH="$root" -DWANTED="$version" >/dev/null &&
+            cmake --build "$dir/build-$way" >/dev/null && ( cd "$dir/build-$way" && ctest >log ) || { echo "$way"; return 1; }
+    done
+    if cmake -S "$dir/use" -B "$dir/build-newer" -DWAY=installed -DCMAKE_PREFIX_PATH="$root" -DWANTED=9.0 >"$dir/newer" 2>&1; then
+        echo "version 9.0 was found"; return 1
+    fi
+}
+
+# The library as Arduino's IDE compiles it, and the sketch, which is C++, against the least there is of an Arduino.h.
+check_arduino()
+{
+    need g++ g++
+    write Arduino.h <<'END'
+struct serial { void begin(long); operator bool(); void print(const char *); };
+extern serial Serial;
+END
+    write gesture_weights.h <<'END'
+static const float gesture_weights[1] = { 0 };
+END
+    write gesture_recordings.h <<'END'
+enum { GESTURE_HELD_OUT = 2 };
+static const uint8_t gesture_labels[GESTURE_HELD_OUT] = { 0, 1 };
+static const int16_t gesture_recordings[GESTURE_HELD_OUT][714] = { { 0 }, { 0 } };
+END
+    gcc $strict -DARDUINO=10819 -O1 -c badm.c -o "$dir/badm.o" &&
+        g++ -x c++ -std=gnu++11 $strict_cxx -DARDUINO=10819 -I. -I"$dir" -Iexamples/gesture -include Arduino.h -c examples/gesture/sketch/sketch.ino \
+            -o "$dir/sketch.o"
 }
 
 # ---- programs ------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ run_item()
     if [ $status -eq 77 ] && [ "${CHECK_ALL:-0}" = 1 ]; then status=1; fi
     case $status in
         0) echo passed >"$dir/result"; echo "passed  $1 ($(($(date +%s) - began)) s)" ;;
-        77) echo skipped >"$dir/result"; echo "skipped $1: $(tail -n 1 "$dir/log")" ;;
+        77 | 78) echo skipped >"$dir/result"; echo "skipped $1: $(tail -n 1 "$dir/log")" ;;
         *)  echo failed >"$dir/result"
             printf '%s\n' "$(echo "FAILED  $1"; tail -n 40 "$dir/log" | sed 's/^/    /')" ;;
     esac

@@ -11,7 +11,7 @@
 
 out=build/ports
 CHECK_ALL=1
-quick="gcc i386 aarch64 aarch64_fused mips cortex_m3 cortex_m4f atmega2560 atmega328p wasi freestanding excess_precision"
+quick="gcc i386 aarch64 aarch64_fused mips cortex_m3 cortex_m4f atmega2560 atmega328p wasi freestanding excess_precision checkpoint_moves"
 
 lean="-std=c99 -Os -ffunction-sections -fdata-sections -Wl,--gc-sections"
 
@@ -25,26 +25,34 @@ hashes()
             END { if (n != parts) { print n + 0 " parts, not " parts; bad = 1 } exit bad }' tests/golden/conformance.txt -
 }
 
-# conforms "COMPILER FLAGS" [RUNNER...]: the conformance program, compiled so, run by RUNNER. As the target has set: $parts, $column;
-# $suffix of the program's name, $objects and $libs to link with it.
-conforms()
+# runs "COMPILER FLAGS" [RUNNER...]: $program, compiled so, run by RUNNER; $dir/printed is what it said. As the target has set: $suffix of
+# the file's name, $objects and $libs to link with it.
+runs()
 {
     compile=$1
     shift
-    rm -f "$dir/hashes"
-    $compile -I. tests/conformance.c $objects -o "$dir/conformance$suffix" $libs || return 1
-    timeout 300 "$@" "$dir/conformance$suffix" >"$dir/printed" 2>&1         # emulators print with one or the other
+    $compile -I. $program $objects -o "$dir/program$suffix" $libs || return 1
+    timeout 300 "$@" "$dir/program$suffix" >"$dir/printed" 2>&1             # emulators print with one or the other
+}
+
+# conforms ...: as runs, and the hashes are right: $parts of them, of $column.
+conforms()
+{
+    runs "$@"
     status=$?
+    rm -f "$dir/hashes"
     hashes $column $parts <"$dir/printed" || return 1
     [ $status -eq 0 ] || { echo "it ended with status $status"; return 1; }
 }
 
-parts=$(wc -l <tests/golden/conformance.txt) column=1 suffix= objects= libs=-lpthread
+program=tests/conformance.c suffix= objects= libs=-lpthread
+parts=$(wc -l <tests/golden/conformance.txt) column=1
+does=conforms                   # or runs
 fused="-DCONFORMANCE_FUSED"
 
 # ---- this machine ----
 
-port_gcc() { need gcc gcc; conforms "gcc -O2"; }
+port_gcc() { need gcc gcc; $does "gcc -O2"; }
 port_gcc_fused()
 {
     need gcc gcc
@@ -68,7 +76,7 @@ linux()
 {
     need "$1-gcc" "gcc-$1 libc6-dev-$2-cross"
     need "qemu-$3-static" qemu-user-static
-    conforms "$1-gcc -static -O3 ${4-}" "qemu-$3-static"
+    $does "$1-gcc -static -O3 ${4-}" "qemu-$3-static"
 }
 
 port_aarch64() { linux aarch64-linux-gnu arm64 aarch64; }
@@ -111,7 +119,7 @@ bare()
     need "$2" "$system"
     libs="-Tpicolibc.ld -Wl,--defsym=__flash=$5,--defsym=__flash_size=$flash,--defsym=__ram=$6,--defsym=__ram_size=$ram"
     libs="$libs,--defsym=__stack_size=$stack"
-    conforms "$1-gcc --specs=picolibc.specs --oslib=semihost --crt0=hosted $4 $lean $flags" \
+    $does "$1-gcc --specs=picolibc.specs --oslib=semihost --crt0=hosted $4 $lean $flags" \
         "$2" -M "$3" $bios -nographic -monitor none -serial none -semihosting-config enable=on,target=native -kernel
 }
 
@@ -207,9 +215,70 @@ refused()
     grep -q -e "error: .*badm.h: .*$word" "$dir/said" || { cat "$dir/said"; return 1; }
 }
 
+# ---- training that moves ----
+
+# moved TARGET: the program of tests/moves.c goes on there, from the checkpoint $dir/from.h if there is one; what it said goes to
+# $dir/TARGET.
+moved()
+{
+    from=
+    if [ -e "$dir/from.h" ]; then from="-DMOVES_FROM=\"$PWD/$dir/from.h\""; fi
+    ( program="$from tests/moves.c" does=runs && "port_$1" ) && cp "$dir/printed" "$dir/$1"
+}
+
+# from FILE: its checkpoint is what the next program begins with.
+from()
+{
+    { echo "static const unsigned char moved[] = {"; sed -n 's/^saved //p' "$1" | sed 's/../0x&,/g'; echo "};"; } >"$dir/from.h"
+}
+
+# From a 64-bit machine to a microcontroller, to one that keeps the other end of a number first, and back: the checkpoints and the models
+# are those of a run that never moved.
+port_checkpoint_moves()
+{
+    moved gcc && cp "$dir/gcc" "$dir/first" && from "$dir/first" && moved gcc && cp "$dir/gcc" "$dir/second" || return 1
+    [ "$(sed -n 's/^later //p' "$dir/first")" = "$(sed -n 's/^now //p' "$dir/second")" ] || { echo "not even here"; return 1; }
+    for target in $movers; do
+        from "$dir/first"
+        moved "$target" || return 1
+        cmp "$dir/second" "$dir/$target" || { echo "$target went on in another way"; return 1; }
+        from "$dir/$target"
+        moved gcc || return 1
+        [ "$(sed -n 's/^later //p' "$dir/second")" = "$(sed -n 's/^now //p' "$dir/gcc")" ] || { echo "back from $target: another model"; return 1; }
+    done
+}
+movers="cortex_m4f s390x mips"
+
+# ---- learning on the device ----
+
+port_gesture()
+{
+    [ -n "${DATA-}" ] || { echo "without recordings: make ports DATA=folder with sensor/magic_wand.tar.gz"; exit 78; }
+    need gcc gcc
+    gcc -std=c99 -O2 -I. examples/gesture/train.c -o "$dir/train" -lpthread -lm && "$dir/train" "$DATA" "$dir" || return 1
+    gcc -std=c99 -O2 -I. -I"$dir" -DGESTURE_BLOCK=300000 examples/gesture/main.c -o "$dir/here" && "$dir/here" >"$dir/said" || return 1
+    program=examples/gesture/main.c does=runs ram=0x10000 stack=4k flags="-I$dir"
+    port_cortex_m4f || return 1
+    cat "$dir/printed"
+    [ "$(head -n 1 "$dir/said")" = "$(head -n 1 "$dir/printed")" ] || { echo "the device learned something else"; return 1; }
+}
+
+# ---- compilers that only have a front end here: what they compile is the library without an operating system ----
+
+front_end()
+{
+    need clang clang
+    for options in "" -DBADM_REPRODUCIBLE -DBADM_NO_SIMD; do
+        clang --target="$1" -std=c99 -ffreestanding -O1 -Wall -Wextra -Werror -DBADM_NO_STDIO -DBADM_NO_STDLIB $options -I. -c badm.c -o "$dir/badm.o" || return 1
+    done
+}
+port_msvc_front_end() { front_end x86_64-pc-windows-msvc; }
+port_apple_arm64_front_end() { front_end arm64-apple-darwin; }
+port_apple_x86_front_end() { front_end x86_64-apple-darwin; }
+
 # ---- run them ----
 
-case ${1-} in quick) targets=$quick ;; *) targets=$(items_of port tests/ports.sh "$@") ;; esac
+case ${1-} in quick) targets=$quick movers="cortex_m4f mips" ;; *) targets=$(items_of port tests/ports.sh "$@") ;; esac
 mkdir -p "$out"
 run_items port $targets >"$out/results.txt"
 status=$?
