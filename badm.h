@@ -126,6 +126,10 @@
        BADM_CBLAS_HEADER      its header: default <cblas.h>; -DBADM_CBLAS_HEADER='"openblas/cblas.h"' or '<Accelerate/Accelerate.h>'
        BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
        BADM_NO_PDADMM, BADM_NO_SPARSE_SGD, BADM_NO_GROWTH     everywhere: leave out these methods
+       BADM_SMALL             a third of the code and less memory, for microcontrollers: BADM in the collapsed form with the plain metric,
+                              and the other methods; in one block; without threads, schedules (`rates` remains), clipping, ridge,
+                              monitors (the report has loss and accuracy), layers with buffers, tables by presence, normal initial
+                              values. Asked for, they are refused with BADM_ERR_BUILD. The same bits. Best with BADM_NO_TEXT
        BADM_SELF_TEST         compiles badm_self_test()
 
    MEMORY
@@ -1233,10 +1237,17 @@ int memcmp(const void *a, const void *b, size_t n);
 #define BADM_I_ASSERT(x) assert(x)
 #endif
 
+/* Where it is 0, compilers leave out all that a condition makes depend on it. */
+#ifdef BADM_SMALL
+#define BADM_I_FULL 0
+#else
+#define BADM_I_FULL 1
+#endif
+
 #if defined(_WIN32) && !defined(BADM_PTHREADS)
 #define BADM_I_WINDOWS_THREADS
 #endif
-#if defined(BADM_NO_THREADS) || defined(__AVR__) || defined(__wasi__) || (defined(__STDC_HOSTED__) && !__STDC_HOSTED__)
+#if defined(BADM_NO_THREADS) || defined(BADM_SMALL) || defined(__AVR__) || defined(__wasi__) || (defined(__STDC_HOSTED__) && !__STDC_HOSTED__)
 #define BADM_I_SERIAL
 #elif defined(BADM_I_WINDOWS_THREADS)
 #ifndef WIN32_LEAN_AND_MEAN
@@ -1320,10 +1331,13 @@ int memcmp(const void *a, const void *b, size_t n);
 extern "C" {
 #endif
 
+/* Without texts an error is its code: nothing else is kept that only a sentence would say. */
 #ifdef BADM_NO_TEXT
 #define BADM_I_TEXT(s) ""
+#define BADM_I_SAYS 0
 #else
 #define BADM_I_TEXT(s) s
+#define BADM_I_SAYS 1
 #endif
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
@@ -1369,7 +1383,7 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #ifndef BADM_MAX_SIMD
 #define BADM_MAX_SIMD 3
 #endif
-#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && BADM_MAX_SIMD > 0 \
+#if defined(__GNUC__) && !defined(BADM_NO_SIMD) && !defined(BADM_SMALL) && BADM_MAX_SIMD > 0 \
     && (defined(BADM_I_X86) || defined(__aarch64__) || defined(__wasm_simd128__))
 #define BADM_I_VECTORS
 #endif
@@ -1408,7 +1422,11 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 /* Inlined into loops, which cannot be vectorised over a branch: nothing is cut short. */
 #define BADM_I_SHORTCUT(condition, value) ((void)0)
 #else
+#if defined(BADM_SMALL) && defined(__GNUC__)
+#define BADM_I_INLINE static __attribute__((unused))    /* where it is used twice, a call is shorter */
+#else
 #define BADM_I_INLINE static inline
+#endif
 #define BADM_I_SOME 1u
 #define BADM_I_FAST
 #define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
@@ -1815,8 +1833,12 @@ static int badm_i_is_nan(float x) { return (badm_i_bits(x) & 0x7FFFFFFFu) > 0x7F
 /* condition ? a : b without a branch. */
 BADM_I_INLINE float badm_i_choose(int condition, float a, float b)
 {
+#ifdef BADM_I_VECTORS
     uint32_t mask = 0u - (uint32_t)condition;
     return badm_i_float((badm_i_bits(a) & mask) | (badm_i_bits(b) & ~mask));
+#else
+    return condition ? a : b;
+#endif
 }
 
 /* x, or 0 for what is not begun yet and may be anything: one loop for both. */
@@ -2005,6 +2027,10 @@ BADM_API float badm_cosf(float x) { return badm_i_cos_less(x, 0); }
 BADM_API float badm_sqrtf(float x) { float y; __asm__("sqrtss %1, %0" : "=x"(y) : "x"(x)); return y; }
 #elif defined(__GNUC__) && defined(__aarch64__)
 BADM_API float badm_sqrtf(float x) { float y; __asm__("fsqrt %s0, %s1" : "=w"(y) : "w"(x)); return y; }
+#elif defined(__GNUC__) && defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__VFP_FP__) && !defined(__SOFTFP__)
+BADM_API float badm_sqrtf(float x) { float y; __asm__("vsqrt.f32 %0, %1" : "=t"(y) : "t"(x)); return y; }
+#elif defined(__GNUC__) && defined(__riscv_flen)
+BADM_API float badm_sqrtf(float x) { float y; __asm__("fsqrt.s %0, %1" : "=f"(y) : "f"(x)); return y; }
 #else
 /* Digit by digit on the significand: 24 result bits and one for rounding; the remainder breaks ties. */
 BADM_API float badm_sqrtf(float x)
@@ -2203,7 +2229,9 @@ BADM_API size_t badm_error_text(const badm_error *e, char *buf, size_t n)
     return o.length;
 }
 
-#if UINTPTR_MAX <= 0xFFFFu
+#ifdef BADM_NO_TEXT
+#define BADM_I_SENTENCE 1
+#elif UINTPTR_MAX <= 0xFFFFu
 #define BADM_I_SENTENCE 48
 #else
 #define BADM_I_SENTENCE 320
@@ -2218,11 +2246,16 @@ static const char *badm_i_sentence(const badm_error *e, char out[BADM_I_SENTENCE
 }
 
 /* Fills *e (may be NULL), returns code. */
-static badm_result badm_i_error(badm_error *e, badm_result code, const char *operation, const char *message,
-                                const char *name, unsigned long n0, unsigned long n1)
+BADM_I_ASIDE static badm_result badm_i_error(badm_error *e, badm_result code, const char *operation, const char *message,
+                                             const char *name, unsigned long n0, unsigned long n1)
 {
     size_t i = 0;
     if (!e) return code;
+    if (!BADM_I_SAYS) {
+        e->code = code;
+        e->operation = e->message = "";
+        return code;
+    }
     memset(e, 0, sizeof *e);
     e->code = code;
     e->operation = operation;
@@ -2248,7 +2281,9 @@ BADM_I_OFTEN
    vectorisable. */
 #define BADM_I_LANES 16
 #define BADM_I_BLOCK 4096
-#if UINTPTR_MAX > 0xFFFFFFFFu
+#ifdef BADM_SMALL
+#define BADM_I_RUN 16
+#elif UINTPTR_MAX > 0xFFFFFFFFu
 #define BADM_I_RUN 256              /* elements that pass through an array on the stack at a time: a multiple of the lanes */
 #else
 #define BADM_I_RUN 32
@@ -2373,7 +2408,7 @@ BADM_I_LOOP(badm_i_add, (n, x, y), size_t n, const float *x, float *y)
 BADM_I_INLINE void badm_i_sum_rows_body(size_t rows, size_t n, const float *x, int fresh, float *sum)
 {
     size_t i, r;
-    if (n < 8) {                        /* a sum stays in a register */
+    if (!BADM_I_FULL || n < 8) {        /* a sum stays in a register */
         for (i = 0; i < n; i++) {
             float s = fresh ? 0.0f : sum[i];
             for (r = 0; r < rows; r++) s += x[r * n + i];
@@ -2567,7 +2602,7 @@ static void badm_i_gemm_plain(size_t m, size_t n, size_t k, const float *a, size
         for (p = 0; p < k; p++) {
             const float *row = b + p * b_term;
             float x = a[p * a_term];
-            if (b_col == 1) for (j = 0; j < n; j++) c[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, row[j], c[j]);
+            if (BADM_I_FULL && b_col == 1) for (j = 0; j < n; j++) c[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, row[j], c[j]);
             else for (j = 0; j < n; j++) c[j] = BADM_I_PLAIN_MULTIPLY_ADD(x, row[j * b_col], c[j]);
         }
     }
@@ -2930,6 +2965,7 @@ static void badm_i_gemm(const badm_i_kernels *set, int level, float *scratch, si
                         const float *a, size_t a_row, size_t a_term, const float *b, size_t b_term, size_t b_col,
                         const float *from, size_t from_row, float *c, size_t c_row)
 {
+    if (!BADM_I_FULL) { badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row); return; }
 #ifdef BADM_USE_CBLAS
     if (badm_i_gemm_blas(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row)) return;
 #endif
@@ -2973,7 +3009,7 @@ static void badm_i_gemm_symmetric(const badm_i_kernels *set, int level, float *s
 
 BADM_I_SELDOM
 
-#if UINTPTR_MAX <= 0xFFFFu
+#if UINTPTR_MAX <= 0xFFFFu || defined(BADM_SMALL)
 #define BADM_I_RECORDS 4
 #else
 #define BADM_I_RECORDS 16
@@ -3166,7 +3202,7 @@ BADM_API float badm_gain(badm_nonlinearity of, float slope)
 static void badm_i_fill(float *w, size_t n, const badm_shape *s, const badm_init *init, uint64_t seed, uint64_t stream)
 {
     float fan_in, fan_out, field = 1, std = 0, low = init->a, high = init->b;
-    int uniform = init->kind == BADM_UNIFORM;
+    int uniform = init->kind == BADM_UNIFORM || !BADM_I_FULL;           /* badm_i_param_add refuses normal ones then */
     badm_rng r;
     size_t i;
     for (i = 2; i < s->rank; i++) field *= (float)s->dim[i];
@@ -3246,6 +3282,10 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
             BADM_I_TEXT("name \"%n\": 1 to 200 bytes that do not begin with \"badm.\" are expected"), name, 0, 0);
         return p;
     }
+    if (!BADM_I_FULL && (init.kind == BADM_NORMAL || init.kind == BADM_KAIMING_NORMAL || init.kind == BADM_XAVIER_NORMAL)) {
+        badm_i_model_fail(m, BADM_ERR_BUILD, who, BADM_I_TEXT("\"%n\": BADM_SMALL leaves out normal initial values"), name, 0, 0);
+        return p;
+    }
     if (rank > BADM_MAX_RANK) {
         badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": rank %0, at most 4 expected"), name, rank, 0);
         return p;
@@ -3257,14 +3297,14 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
             badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": dimension %0 of %a is zero"), name, (unsigned long)i,
                               0);
             s.rank = (uint8_t)(i + 1);
-            m->error.a = s;
+            if (BADM_I_SAYS) m->error.a = s;
             return p;
         }
     }
     n = badm_i_shape_size(&s);
     if (badm_i_times(n, sizeof(float)) == BADM_I_NONE || (uint64_t)m->count + 1 >= (badm_dim)-1) {
         badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": %a is more than this machine can address"), name, 0, 0);
-        m->error.a = s;
+        if (BADM_I_SAYS) m->error.a = s;
         return p;
     }
     own = (char *)badm_i_alloc(m->memory, whole + 1);
@@ -3459,6 +3499,9 @@ BADM_API size_t badm_set_metric(badm_model *m, const char *prefix, badm_metric m
     if (metric > BADM_METRIC_OF_TRAINER || metric == BADM_SISA)
         badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_set_metric"),
             BADM_I_TEXT("\"%n\": plain, diagonal, orthogonal or the trainer's is expected (SISA is for a whole trainer)"), prefix, 0, 0);
+    if (!BADM_I_FULL && metric != BADM_PLAIN && metric != BADM_METRIC_OF_TRAINER)
+        badm_i_model_fail(m, BADM_ERR_BUILD, BADM_I_TEXT("badm_set_metric"), BADM_I_TEXT("\"%n\": BADM_SMALL has the plain metric alone"), prefix,
+                          0, 0);
     return badm_i_set(m, prefix, BADM_I_SET_METRIC, (float)metric, BADM_I_TEXT("badm_set_metric"));
 }
 
@@ -3655,8 +3698,8 @@ BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *oper
 {
     if (t->error.code == BADM_OK) {
         badm_i_error(&t->error, code, operation, message, NULL, n0, n1);
-        if (a) t->error.a = badm_i_shape_of(a);
-        if (b) t->error.b = badm_i_shape_of(b);
+        if (BADM_I_SAYS && a) t->error.a = badm_i_shape_of(a);
+        if (BADM_I_SAYS && b) t->error.b = badm_i_shape_of(b);
     }
     return badm_i_empty();
 }
@@ -3687,7 +3730,7 @@ BADM_I_ASIDE static void *badm_i_arena_slowly(badm_tape *t, size_t bytes, size_t
 BADM_I_INLINE void *badm_i_arena(badm_tape *t, size_t bytes, size_t align, int numbers)
 {
     size_t from = (t->used + align - 1) & ~(align - 1), room = t->capacity - t->scratch_used;
-    if (t->dry || from > room || bytes > room - from) return badm_i_arena_slowly(t, bytes, align, numbers);
+    if (!BADM_I_FULL || t->dry || from > room || bytes > room - from) return badm_i_arena_slowly(t, bytes, align, numbers);
     t->used = from + bytes;
     return t->arena + from;
 }
@@ -3795,7 +3838,7 @@ BADM_I_INLINE float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
     *fresh = 0;
     if (!x->wants_grad) return NULL;
     if (!x->grad) {
-        x->grad = t->spares ? badm_i_grad_numbers(t, x->size) : BADM_I_NUMBERS(t, x->size);
+        x->grad = BADM_I_FULL && t->spares ? badm_i_grad_numbers(t, x->size) : BADM_I_NUMBERS(t, x->size);
         *fresh = 1;
     } else if (!x->op && x->args && !*(uint8_t *)x->args) {         /* a parameter's first use */
         *fresh = *(uint8_t *)x->args = 1;
@@ -3875,7 +3918,7 @@ BADM_I_INLINE badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsign
     size_t from = (t->used + 7u) & ~(size_t)7u, room = t->capacity - t->scratch_used;
     size_t head = badm_i_tensor_bytes(inputs) + args_bytes;
     badm_tensor *y;
-    if (t->error.code || t->dry || from > room || args_bytes > room || head > room - from)
+    if (!BADM_I_FULL || t->error.code || t->dry || from > room || args_bytes > room || head > room - from)
         return badm_i_tensor_slowly(t, op, rank, shape, inputs, args_bytes, numbers);
     y = (badm_tensor *)(void *)(t->arena + from);
     badm_i_tensor_begin(t, y, op, rank, inputs);
@@ -3919,7 +3962,7 @@ BADM_I_INLINE badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, uns
     }
     if (view) y->data = in[0]->data;
     t->operations++;
-    if (t->dry) t->work += badm_size(y);
+    if (t->dry) t->work += BADM_I_FULL ? badm_size(y) : 0;
     else if (op->forward) {
         op->forward(t, y);
         t->scratch_used = 0;
@@ -3948,11 +3991,11 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
     loss->grad[0] = seed;
     for (y = loss; y && !t->error.code; y = y->previous) {
         if (!y->op || !y->grad || !y->op->backward) continue;
-        if (t->norms) t->norms->of(t, y);
+        if (BADM_I_FULL && t->norms) t->norms->of(t, y);
         t->scratch_used = 0;
         y->op->backward(t, y);
         t->scratch_used = 0;
-        if (t->written && y->grad && y->size >= BADM_I_SPARE_LEAST) {       /* a trainer's: nobody will look at it */
+        if (BADM_I_FULL && t->written && y->grad && y->size >= BADM_I_SPARE_LEAST) {       /* a trainer's: nobody will look at it */
             if (t->spares == BADM_I_SPARES) memmove(t->spare, t->spare + 1, --t->spares * sizeof t->spare[0]);
             t->spare[t->spares].at = y->grad;
             t->spare[t->spares++].size = y->size;
@@ -4085,7 +4128,7 @@ BADM_I_APART static badm_tensor *badm_i_param_once(badm_tape *t, badm_param p)
 
 BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
 {
-    if (t->kept && p.model == t->model && p.index < p.model->count && !t->error.code) return &t->kept[p.index];
+    if (BADM_I_FULL && t->kept && p.model == t->model && p.index < p.model->count && !t->error.code) return &t->kept[p.index];
     return badm_i_param_once(t, p);
 }
 
@@ -4592,7 +4635,8 @@ BADM_I_INLINE void badm_i_multiply(badm_tape *t, size_t m, size_t n, size_t k, c
         return;
     }
 #endif
-    badm_i_multiply_large(t, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+    if (BADM_I_FULL) badm_i_multiply_large(t, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+    else badm_i_gemm_plain(m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
 }
 
 /* Scratch for a product and those of its backward pass, which have the same three sizes in other places. */
@@ -4601,7 +4645,7 @@ static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
     static const uint8_t order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
     size_t size[3];
     int i;
-    if (!t->dry) return;
+    if (!t->dry || !BADM_I_FULL) return;
     t->work += (uint64_t)m * n * k;
     size[0] = m;
     size[1] = n;
@@ -8813,6 +8857,7 @@ static int badm_i_is_map(const badm_i_record *r)
 static badm_metric badm_i_metric(const badm_trainer *tr, const badm_i_record *r)
 {
     badm_metric m = r->metric == BADM_METRIC_OF_TRAINER ? tr->d.metric : (badm_metric)r->metric;
+    if (!BADM_I_FULL) return BADM_PLAIN;
     return m == BADM_ORTHOGONAL && !badm_i_is_map(r) ? BADM_DIAGONAL : m;
 }
 
@@ -8820,7 +8865,7 @@ static badm_metric badm_i_metric(const badm_trainer *tr, const badm_i_record *r)
 static float badm_i_scale(const badm_trainer *tr, const badm_i_record *r)
 {
     int orthogonalises = tr->method->id == BADM_I_MUON || (tr->method->id == 0 && tr->d.metric == BADM_ORTHOGONAL);
-    return orthogonalises && r->metric == BADM_METRIC_OF_TRAINER && !badm_i_is_map(r) ? BADM_I_REST * r->scale : r->scale;
+    return BADM_I_FULL && orthogonalises && r->metric == BADM_METRIC_OF_TRAINER && !badm_i_is_map(r) ? BADM_I_REST * r->scale : r->scale;
 }
 
 /* Keeps the error of the lowest slot. */
@@ -8848,7 +8893,7 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
     if (badm_size(y) != 1) {
         badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
                      0);
-        e->a = badm_i_shape_of(y);
+        if (BADM_I_SAYS) e->a = badm_i_shape_of(y);
         return NULL;
     }
     if (y->data && !badm_i_is_finite(y->data[0])) {
@@ -8860,7 +8905,7 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
 }
 
 /* One slot on a machine alone is its own mean. */
-static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !tr->d.allreduce; }
+static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !(BADM_I_FULL && tr->d.allreduce); }
 
 /* Elements of a range with the zeros that fill its place: loops then have no tails. */
 static size_t badm_i_range_size(const badm_i_range *r) { return badm_i_round_up(r->n, BADM_I_PAD); }
@@ -8904,6 +8949,7 @@ static void badm_i_worker_watches(const badm_trainer *tr, badm_i_worker *w, cons
     t->written = w->written;
     t->begun = 0;
     t->local = local;
+    if (!BADM_I_FULL) return;
     if (w->kept_gradient != grads || w->kept_local != local) {
         badm_i_param_keep(t, w->kept);
         w->kept_gradient = grads;
@@ -9021,14 +9067,14 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_error e;
     size_t i;
     float each, norm;
-    int measures = tr->measuring && tr->d.diversity == BADM_DIVERSITY_EXACT && k == 0;
+    int measures = BADM_I_FULL && tr->measuring && tr->d.diversity == BADM_DIVERSITY_EXACT && k == 0;
     memset(w->written, 0, tr->model->count);
     badm_i_worker_watches(tr, w, local, grads);
     badm_i_tape_team(tr, t, tr->active == 1);
     t->step = tr->step;
     t->slot = number | (k << 16);
     t->buffers = k == 0 ? BADM_I_BUFFERS_TRAINED : BADM_I_BUFFERS_NONE;
-    if (k == 0 && tr->buffers) memset(tr->buffers + number * tr->model->buffers, 0, tr->model->buffers * sizeof(float));
+    if (BADM_I_FULL && k == 0 && tr->buffers) memset(tr->buffers + number * tr->model->buffers, 0, tr->model->buffers * sizeof(float));
     for (piece = 0; piece < pieces; piece++) {
         badm_batch b;
         badm_tensor *y;
@@ -9045,7 +9091,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         b.step = tr->step;
         y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
         if (!y) return badm_i_worker_fail(w, number, &e);
-        if (w->present && badm_i_slot_present(tr, w, b.count)) return badm_i_worker_fail(w, number, &t->error);
+        if (BADM_I_FULL && w->present && badm_i_slot_present(tr, w, b.count)) return badm_i_worker_fail(w, number, &t->error);
         if (!t->counted) t->count = b.count;
         if (measures) {
             memset(&w->norms.sum, 0, sizeof w->norms.sum);
@@ -9058,7 +9104,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         badm_i_backward(t, y, pieces > 1 ? (float)t->count : 1.0f);
         t->norms = NULL;
         if (t->error.code) return badm_i_worker_fail(w, number, &t->error);
-        badm_i_slot_buffers(tr, t, number, (float)b.count);
+        if (BADM_I_FULL) badm_i_slot_buffers(tr, t, number, (float)b.count);
         badm_i_sum_add(&loss, pieces > 1 ? y->data[0] * (float)t->count : y->data[0]);
         counted += t->count;
         hits += t->hits;
@@ -9076,11 +9122,11 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_i_fill_unwritten(tr, w, grads);
     each = pieces > 1 && counted ? 1.0f / (float)counted : 1.0f;
     if (pieces > 1) badm_i_set_scaled(tr->level, tr->n, each, grads, grads);
-    norm = badm_i_norm_square(tr, grads, k == 0 && badm_i_is_alone(tr));
+    norm = BADM_I_FULL ? badm_i_norm_square(tr, grads, k == 0 && badm_i_is_alone(tr)) : BADM_I_INFINITY;
     if (!badm_i_is_finite(norm) && !badm_i_all_finite(tr->level, grads, tr->n)) {
         badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"),
                      NULL, number, 0);
-        for (i = 0; i < tr->range_count; i++) {
+        for (i = 0; BADM_I_FULL && i < tr->range_count; i++) {
             const badm_i_range *r = &tr->range[i];
             if (badm_i_all_finite(tr->level, grads + r->param->gradient + r->start, r->n)) continue;
             badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"),
@@ -9237,13 +9283,13 @@ static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, i
 {
     float *folded = (squares ? tr->mean_square : tr->mean);
     uint32_t s;
-    if (tr->mean_ready || (badm_i_is_alone(tr) && !tr->gradient[0])) return folded + o;
-    if (badm_i_is_alone(tr)) {
+    if (tr->mean_ready || (badm_i_is_alone(tr) && (!BADM_I_FULL || !tr->gradient[0]))) return folded + o;
+    if (BADM_I_FULL && badm_i_is_alone(tr)) {
         if (!squares) return tr->gradient[0] + o;
         badm_i_squares(tr->level, n, tr->gradient[0] + o, space);
         return space;
     }
-    if (!tr->gradient[0]) {                     /* added up while the slots ran */
+    if (!BADM_I_FULL || !tr->gradient[0]) {     /* added up while the slots ran */
         badm_i_set_scaled(tr->level, n, tr->share, folded + o, space);
         return space;
     }
@@ -9333,8 +9379,8 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
 {
     float *m = tr->vector[0] + run->o, length = run->metric == BADM_ORTHOGONAL ? 1.0f : badm_i_step_length(tr, run->param);
     float moved[BADM_I_RUN];
-    int diagonal = run->metric == BADM_DIAGONAL;
-    if (run->lanes) {
+    int diagonal = BADM_I_FULL && run->metric == BADM_DIAGONAL;
+    if (BADM_I_FULL && run->lanes) {
         float unused[BADM_I_LANES] = { 0 };
         badm_i_badm_watched(tr->level, run->n, tr->beta, length, run->g, m, run->d, moved, run->lanes[BADM_I_AGAINST],
                             run->lanes[BADM_I_MOMENTUM], diagonal ? unused : run->lanes[BADM_I_PRIMAL]);
@@ -9796,6 +9842,7 @@ static int badm_i_wants_spread(const badm_trainer *tr)
 
 static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
 {
+    if (!BADM_I_FULL) return 0;
     if (tr->method->id == BADM_I_MUON) return badm_i_is_map(r);
     return tr->method->id == 0 && badm_i_metric(tr, r) == BADM_ORTHOGONAL;
 }
@@ -9856,7 +9903,7 @@ static void badm_i_decay_of(const badm_trainer *tr, const badm_i_record *p, floa
 {
     float sigma = tr->rates.sigma / badm_i_scale(tr, p);
     *keep = tr->method->decoupled ? 1.0f - tr->rates.weight_decay * p->decay * badm_i_step_length(tr, p) : 1.0f;
-    *shrink = tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
+    *shrink = BADM_I_FULL && tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
 }
 
 /* Brings what the next run will read and write near: on several workers much of it is in other processors' caches. */
@@ -9875,7 +9922,7 @@ static void badm_i_fetch_run(const badm_trainer *tr, size_t o, const float *w)
 static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t size, float *direction, float (*lanes)[BADM_I_LANES])
 {
     const badm_i_record *p = r->param;
-    int per_slot = tr->d.form == BADM_PER_SLOT;
+    int per_slot = BADM_I_FULL && tr->d.form == BADM_PER_SLOT;
     float *w = tr->model->slab + p->offset + r->start, keep, shrink;
     float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_RUN], square[BADM_I_RUN], clip = tr->clip_factor;
     size_t i, e;
@@ -9891,18 +9938,18 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
         run.o = p->gradient + r->start + i;
         run.w = w + i;
         run.d = direction ? direction + i : d;
-        if (i + 2 * BADM_I_RUN <= size) badm_i_fetch_run(tr, run.o + BADM_I_RUN, run.w + BADM_I_RUN);
+        if (BADM_I_FULL && i + 2 * BADM_I_RUN <= size) badm_i_fetch_run(tr, run.o + BADM_I_RUN, run.w + BADM_I_RUN);
         if (per_slot) {
             run.lanes = lanes;
             badm_i_per_slot_delta(tr, &run);
         } else {
             run.g = badm_i_mean_at(tr, run.o, run.n, 0, g);
-            if (clip != 1.0f) {
+            if (BADM_I_FULL && clip != 1.0f) {
                 badm_i_set_scaled(tr->level, run.n, clip, run.g, g);
                 run.g = g;
             }
-            if (lanes && !tr->mean_ready && !badm_i_is_alone(tr)) badm_i_add_to_lanes(tr->level, run.n, run.g, run.g, lanes[BADM_I_GRADIENT]);
-            if (run.metric == BADM_DIAGONAL && tr->method->id == 0) {
+            if (BADM_I_FULL && lanes && !tr->mean_ready && !badm_i_is_alone(tr)) badm_i_add_to_lanes(tr->level, run.n, run.g, run.g, lanes[BADM_I_GRADIENT]);
+            if (BADM_I_FULL && run.metric == BADM_DIAGONAL && tr->method->id == 0) {
                 if (lanes && badm_i_wants_spread(tr)) {
                     badm_i_in_metric(tr, r, i, run.n, run.g, q);
                     badm_i_add_to_lanes(tr->level, run.n, run.g, q, lanes[BADM_I_GRADIENT_METRIC]);
@@ -9915,7 +9962,7 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
             tr->method->delta(tr, &run);
         }
         if (direction) continue;
-        if (!lanes) { badm_i_apply(tr->level, run.n, keep, shrink, d, w + i); continue; }
+        if (!BADM_I_FULL || !lanes) { badm_i_apply(tr->level, run.n, keep, shrink, d, w + i); continue; }
         badm_i_apply_watched(tr->level, run.n, keep, shrink, d, w + i, lanes[BADM_I_WEIGHTS], lanes[BADM_I_STEP]);
         if (run.metric != BADM_DIAGONAL || tr->method->id) continue;
         badm_i_ratio(tr->level, run.n, q, d, 1.0f, q);
@@ -9952,11 +9999,11 @@ static void badm_i_job_update(void *of, uint32_t worker, uint32_t job)
 {
     badm_trainer *tr = (badm_trainer *)of;
     const badm_i_group *group = &tr->group[job];
-    float *sum = tr->partial[job].sum, f = badm_i_scale(tr, tr->range[group->first].param);
+    float *sum = BADM_I_FULL ? tr->partial[job].sum : NULL, f = badm_i_scale(tr, tr->range[group->first].param);
     badm_i_lanes lanes;
     unsigned i, used = 1u << BADM_I_STEP | 1u << BADM_I_WEIGHTS;
     int diagonal = badm_i_metric(tr, tr->range[group->first].param) == BADM_DIAGONAL && tr->method->id == 0;
-    if (!tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
+    if (!BADM_I_FULL || !tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
     /* the mean's norm, and what the slots' moves added, are there already */
     if (!tr->mean_ready && !badm_i_is_alone(tr)) used |= 1u << BADM_I_GRADIENT;
     if (diagonal) used |= 1u << BADM_I_GRADIENT_METRIC | 1u << BADM_I_STEP_METRIC;
@@ -10246,6 +10293,18 @@ static badm_result badm_i_check_presence(const badm_trainer_desc *d, badm_error 
     return BADM_OK;
 }
 
+/* What BADM_SMALL leaves out of trainers. */
+static badm_result badm_i_check_small(const badm_trainer_desc *d, badm_error *e)
+{
+    if (BADM_I_FULL || (d->form == BADM_COLLAPSED && d->metric == BADM_PLAIN && d->local_steps == 1 && d->diversity == BADM_DIVERSITY_OFF
+                        && d->schedule.kind == BADM_CONSTANT_RATE && !d->schedule.warmup && !(d->clip > 0) && !(d->ridge > 0)
+                        && !(d->balance > 0) && !d->second_moment_of_slots && !d->allreduce && !d->log && !d->model->buffers
+                        && !d->model->present && d->memory && d->memory->block)) return BADM_OK;
+    return badm_i_error(e, BADM_ERR_BUILD, BADM_I_TEXT("badm_trainer_new"),
+                        BADM_I_TEXT("BADM_SMALL leaves out what is not collapsed, plain and without schedule, clipping or buffers, in one block"),
+                        NULL, 0, 0);
+}
+
 static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
 {
     int is_badm = d->method == NULL;
@@ -10263,17 +10322,19 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
         return badm_i_refuse(e, BADM_I_TEXT("sub_batches is %0: at most 65535 is expected"), d->sub_batches, 0);
     if (d->workers == 0 || d->workers > 4096u)
         return badm_i_refuse(e, BADM_I_TEXT("workers is %0: 1 to 4096 is expected"), d->workers, 0);
-    if (d->local_steps == 0 || d->local_steps > 65535u)
+    if (BADM_I_FULL && (d->local_steps == 0 || d->local_steps > 65535u))
         return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: 1 to 65535 is expected"), d->local_steps, 0);
     indices = badm_i_times(badm_i_times(d->max_batch, d->local_steps), sizeof(uint32_t));
     if (indices == BADM_I_NONE || badm_i_over_32_bits(indices))
         return badm_i_refuse(e, BADM_I_TEXT("max_batch (%0) times local_steps (%1) is too large"), d->max_batch, d->local_steps);
-    if (badm_i_check_diversity(d, e) || badm_i_check_presence(d, e)) return e->code;
+    if (badm_i_check_small(d, e)) return e->code;
+    if (BADM_I_FULL && (badm_i_check_diversity(d, e) || badm_i_check_presence(d, e))) return e->code;
     rates.lr = d->lr;
     rates.sigma = d->sigma;
     rates.rho = d->rho;
     rates.weight_decay = d->weight_decay;
     if (badm_i_check_rates(&rates, is_badm, e)) return e->code;
+    if (!BADM_I_FULL && is_badm) return BADM_OK;
     if (!badm_i_at_least(d->clip, 0)) return badm_i_refuse(e, BADM_I_TEXT("clip: a number >= 0 is expected"), 0, 0);
     if (!badm_i_at_least(d->ridge, 0)) return badm_i_refuse(e, BADM_I_TEXT("ridge: a number >= 0 is expected"), 0, 0);
     if (!badm_i_at_least(d->balance, 0) || (d->balance > 0 && d->balance < 1))
@@ -10333,7 +10394,7 @@ static size_t badm_i_count_ranges(const badm_trainer *tr, badm_i_range *out)
         if (r->gradient == BADM_I_NONE) continue;
         size = badm_i_shape_size(&r->shape);
         for (at = 0; at < size; n++) {
-            size_t part = size - at < BADM_I_RANGE || badm_i_is_orthogonal(tr, r) ? size - at : BADM_I_RANGE;
+            size_t part = !BADM_I_FULL || size - at < BADM_I_RANGE || badm_i_is_orthogonal(tr, r) ? size - at : BADM_I_RANGE;
             if (out) { out[n].param = r; out[n].start = at; out[n].n = part; }
             at += part;
         }
@@ -10348,6 +10409,14 @@ static void badm_i_make_groups(badm_trainer *tr)
     badm_i_range *first = tr->range;                /* of the span */
     size_t i, size = 0;
     tr->settings = tr->model->settings;
+    for (i = 0; !BADM_I_FULL && i < tr->range_count; i++) {
+        tr->range[i].span = badm_i_range_size(&tr->range[i]);
+        tr->range[i].ranges = 1;
+        tr->group_count = 1;
+        group->first = 0;
+        group->count = (uint32_t)tr->range_count;
+    }
+    if (!BADM_I_FULL) return;
     for (i = 0; i < tr->range_count; i++) {
         badm_i_range *r = &tr->range[i], *before = i > 0 ? r - 1 : r;
         const badm_i_record *p = r->param, *last = before->param;
@@ -10382,6 +10451,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     size_t i;
     memset(tr, 0, sizeof *tr);
     tr->d = *d;
+    if (!BADM_I_FULL) tr->d.monitors = 0;
     tr->model = d->model;
     tr->memory = d->memory;
     tr->method = d->method ? d->method : badm_i_method_badm();
@@ -10398,8 +10468,9 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     tr->rho_factor = tr->mu_product = tr->clip_factor = 1.0f;
     tr->range_count = badm_i_count_ranges(tr, NULL);
     for (i = 0; i < d->model->count; i++) tr->trained += badm_i_record_at(d->model, i)->gradient != BADM_I_NONE;
-    tr->has_moments = tr->method->id ? tr->method->vectors > 1 : badm_i_has_moment(tr) || d->metric == BADM_SISA;
+    tr->has_moments = tr->method->id ? tr->method->vectors > 1 : BADM_I_FULL && (badm_i_has_moment(tr) || d->metric == BADM_SISA);
     if (tr->method->id) tr->vector_count = tr->method->vectors;
+    else if (!BADM_I_FULL) tr->vector_count = 1;
     else if (d->form == BADM_COLLAPSED) tr->vector_count = badm_i_has_moment(tr) ? 2 : 1;
     else tr->vector_count = (badm_i_has_moment(tr) ? 1u : 0u) + (size_t)tr->slots * (d->metric == BADM_SISA ? 2u : 1u);
 }
@@ -10409,7 +10480,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
 static int badm_i_slots_own_gradients(const badm_trainer *tr)
 {
     size_t least = tr->slots < tr->workers + 1 ? tr->slots : tr->workers + 1;
-    return tr->d.form == BADM_PER_SLOT || tr->vector_count + tr->slots <= 4 + least;
+    return BADM_I_FULL && (tr->d.form == BADM_PER_SLOT || tr->vector_count + tr->slots <= 4 + least);
 }
 
 /* A gradient-shaped vector of zeros: what fills parameters' places is never written again. */
@@ -10423,51 +10494,52 @@ static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr)
 static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
 {
     size_t i;
-    int own = badm_i_slots_own_gradients(tr), local = tr->d.local_steps > 1;
+    int own = badm_i_slots_own_gradients(tr), local = BADM_I_FULL && tr->d.local_steps > 1;
     badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, tr->workers, sizeof *workers);
     float **vectors, **gradients;
     badm_i_pool_carve(&tr->pool, c, tr->workers + tr->helpers);
     tr->worker = workers;
     tr->slot = (badm_i_slot *)badm_i_carve(c, tr->slots, sizeof *tr->slot);
     tr->range = (badm_i_range *)badm_i_carve(c, tr->range_count, sizeof *tr->range);
-    tr->group = (badm_i_group *)badm_i_carve(c, tr->range_count, sizeof *tr->group);
-    tr->partial = (badm_i_partial *)badm_i_carve(c, tr->range_count, sizeof *tr->partial);
+    tr->group = (badm_i_group *)badm_i_carve(c, BADM_I_FULL ? tr->range_count : 1, sizeof *tr->group);
+    tr->partial = (badm_i_partial *)badm_i_carve(c, BADM_I_FULL ? tr->range_count : 0, sizeof *tr->partial);
     tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, tr->d.local_steps), sizeof *tr->index);
     tr->vector = vectors = (float **)badm_i_carve(c, tr->vector_count, sizeof *vectors);
-    tr->gradient = gradients = (float **)badm_i_carve(c, tr->slots, sizeof *gradients);
+    tr->gradient = gradients = (float **)badm_i_carve(c, BADM_I_FULL ? tr->slots : 0, sizeof *gradients);
     if (c->base) memset(workers, 0, tr->workers * sizeof *workers);
     for (i = 0; i < tr->vector_count; i++) {
         float *v = badm_i_carve_vector(c, tr);
         if (c->base) vectors[i] = v;
     }
-    for (i = 0; i < tr->slots; i++) {
+    for (i = 0; BADM_I_FULL && i < tr->slots; i++) {
         float *g = own ? badm_i_carve_vector(c, tr) : NULL;
         if (c->base) gradients[i] = g;
     }
-    if (tr->d.form == BADM_PER_SLOT && tr->d.allreduce) tr->total = (float *)badm_i_carve(c, badm_i_plus(tr->n, 1), sizeof(float));
-    else if (c->base) tr->total = gradients[0];             /* no longer needed there when the aggregate is made */
-    if (tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
+    if (BADM_I_FULL && tr->d.form == BADM_PER_SLOT && tr->d.allreduce) tr->total = (float *)badm_i_carve(c, badm_i_plus(tr->n, 1), sizeof(float));
+    else if (BADM_I_FULL && c->base) tr->total = gradients[0];             /* no longer needed there when the aggregate is made */
+    if (!BADM_I_FULL || tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
     else if (c->base) tr->mean = gradients[0];              /* folded in place */
-    if (tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
-    if (tr->d.diversity != BADM_DIVERSITY_OFF) tr->drift = badm_i_carve_vector(c, tr);
-    if (tr->model->buffers) tr->buffers = (float *)badm_i_carve(c, badm_i_times(tr->slots, tr->model->buffers), sizeof(float));
+    if (BADM_I_FULL && tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
+    if (BADM_I_FULL && tr->d.diversity != BADM_DIVERSITY_OFF) tr->drift = badm_i_carve_vector(c, tr);
+    if (BADM_I_FULL && tr->model->buffers) tr->buffers = (float *)badm_i_carve(c, badm_i_times(tr->slots, tr->model->buffers), sizeof(float));
     for (i = 0; i < tr->workers; i++) {
-        float *g = !own || local ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
-        uint32_t *index = (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index);
-        badm_tensor *kept = (badm_tensor *)badm_i_carve(c, tr->model->count, sizeof *kept);
+        float *g = (BADM_I_FULL ? !own || local : tr->slots > 1) ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
+        uint32_t *index = BADM_I_FULL ? (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index) : tr->index;
+        badm_tensor *kept = (badm_tensor *)badm_i_carve(c, BADM_I_FULL ? tr->model->count : 0, sizeof *kept);
         uint8_t *written = (uint8_t *)badm_i_carve(c, tr->model->count, 1);
-        int exact = tr->d.diversity == BADM_DIVERSITY_EXACT;
+        int exact = BADM_I_FULL && tr->d.diversity == BADM_DIVERSITY_EXACT;
         float *space = exact ? badm_i_carve_vector(c, tr) : NULL;
         uint8_t *seen = exact ? (uint8_t *)badm_i_carve(c, tr->model->count, 1) : NULL;
-        uint32_t *present = tr->model->present ? (uint32_t *)badm_i_carve(c, tr->model->present, sizeof *present) : NULL;
+        uint32_t *present = BADM_I_FULL && tr->model->present ? (uint32_t *)badm_i_carve(c, tr->model->present, sizeof *present) : NULL;
         if (!c->base) continue;
+        workers[i].index = index;
+        workers[i].written = written;
+        workers[i].gradient = g;
+        if (!BADM_I_FULL) continue;
         workers[i].norms.space = space;
         workers[i].norms.seen = seen;
-        workers[i].gradient = g;
         workers[i].local = w;
-        workers[i].index = index;
         workers[i].kept = kept;
-        workers[i].written = written;
         workers[i].present = present;
     }
 }
@@ -10501,7 +10573,7 @@ static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, b
     if (!y || badm_size(y) != 1) {
         badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
                      0);
-        if (y) e->a = badm_i_shape_of(y);
+        if (BADM_I_SAYS && y) e->a = badm_i_shape_of(y);
         return e->code;
     }
     tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t.planned, t.gradient_bytes), badm_i_plus(t.scratch_needed,
@@ -10516,7 +10588,7 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
 {
     badm_memory *mem = tr->memory;
     size_t bytes;
-    if (mem && mem->block) {
+    if (!BADM_I_FULL || (mem && mem->block)) {
         size_t low = badm_i_round_up(mem->low, BADM_I_ALIGN), high = mem->high, low_before = mem->low;
         badm_result r;
         if (low > high) low = high;
@@ -10562,8 +10634,8 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
         r = badm_i_measure_tape(tr, e);
         if (r) return r;
     }
-    if (tr->work >= BADM_I_WORTH_HELP) tr->helpers = badm_i_most_threads(tr) - 1u;
-    for (i = 0; i < d->model->count; i++) {         /* the arena is where directions are orthogonalised */
+    if (BADM_I_FULL && tr->work >= BADM_I_WORTH_HELP) tr->helpers = badm_i_most_threads(tr) - 1u;
+    for (i = 0; BADM_I_FULL && i < d->model->count; i++) {  /* the arena is where directions are orthogonalised */
         const badm_i_record *p = badm_i_record_at(d->model, i);
         size_t need;
         if (p->gradient == BADM_I_NONE || !badm_i_is_orthogonal(tr, p)) continue;
@@ -10595,7 +10667,7 @@ BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *byte
 static void badm_i_log_error(const badm_trainer *tr, const badm_error *e)
 {
     char text[BADM_I_SENTENCE];
-    if (!tr->d.log) return;
+    if (!BADM_I_FULL || !tr->d.log) return;
     text[0] = 0;
     badm_error_text(e, text, sizeof text);
     tr->d.log(e->code, text, tr->d.log_user);
@@ -10626,8 +10698,8 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
     badm_i_carve_trainer(tr, &take);
     badm_i_count_ranges(tr, tr->range);
     badm_i_make_groups(tr);
-    if (tr->d.form == BADM_PER_SLOT) memset(tr->total, 0, tr->n * sizeof(float));         /* what fills places stays 0 */
-    memset(tr->partial, 0, tr->range_count * sizeof *tr->partial);
+    if (BADM_I_FULL && tr->d.form == BADM_PER_SLOT) memset(tr->total, 0, tr->n * sizeof(float));         /* what fills places stays 0 */
+    if (BADM_I_FULL) memset(tr->partial, 0, tr->range_count * sizeof *tr->partial);
     for (i = 0; i < tr->workers; i++) {
         badm_i_worker *w = &tr->worker[i];
         void *arena = badm_i_alloc(tr->memory, tr->tape_bytes);
@@ -10667,7 +10739,7 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
     }
     if (r && d && d->filled == BADM_I_FILLED && d->model) {
         badm_i_model_report(d->model, &e);
-        if (d->log) { badm_i_derive(&plan, d); badm_i_log_error(&plan, &e); }
+        if (BADM_I_FULL && d->log) { badm_i_derive(&plan, d); badm_i_log_error(&plan, &e); }
     }
     return r;
 }
@@ -10702,7 +10774,7 @@ BADM_API size_t badm_trainer_memory(const badm_trainer *tr)
 /* ---- the jobs of a step ---- */
 
 /* Too little work to wake anybody for: a few tens of microseconds. */
-static int badm_i_little_work(const badm_trainer *tr) { return tr->work * tr->active < 60000u; }
+static int badm_i_little_work(const badm_trainer *tr) { return !BADM_I_FULL || tr->work * tr->active < 60000u; }
 static int badm_i_little_update(const badm_trainer *tr) { return tr->n < 32768u; }
 
 /* The sum of the slots' gradients times their counts, while slots run one after another through few buffers: piece by piece, each
@@ -10718,7 +10790,7 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
         if (s > 1) badm_i_add_scaled(tr->level, part, weight, g + at, tr->mean + at);
         else if (s == 1) badm_i_join_scaled(tr->level, part, (float)tr->slot[0].count, tr->mean + at, weight, g + at);
         else if (tr->active == 1 && weight != 1.0f) badm_i_set_scaled(tr->level, part, weight, g + at, tr->mean + at);
-        for (i = at; tr->mean_square && i < at + part; i += n) {
+        for (i = at; BADM_I_FULL && tr->mean_square && i < at + part; i += n) {
             n = at + part - i < BADM_I_RUN ? at + part - i : BADM_I_RUN;
             badm_i_squares(tr->level, n, g + i, square);
             if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->mean_square + i);
@@ -10732,10 +10804,10 @@ static void badm_i_job_slot(void *of, uint32_t worker, uint32_t s)
 {
     badm_trainer *tr = (badm_trainer *)of;
     badm_i_worker *w = &tr->worker[worker];
-    int own = tr->gradient[0] != NULL;
+    int own = BADM_I_FULL && tr->gradient[0] != NULL;
     float *g = own ? tr->gradient[s] : s == 0 ? tr->mean : w->gradient;
     badm_result r = badm_i_slot_gradient(tr, w, s, 0, NULL, g);
-    if (!r && badm_i_wants_spread(tr)) tr->slot[s].square = badm_i_slot_square(tr, g);
+    if (BADM_I_FULL && !r && badm_i_wants_spread(tr)) tr->slot[s].square = badm_i_slot_square(tr, g);
     if (!r) r = badm_i_slot_report(tr, w, s);
     tr->slot[s].result = r;
     if (own) return;
@@ -10772,6 +10844,7 @@ static void badm_i_job_mean(void *of, uint32_t worker, uint32_t job)
 static int badm_i_wants_mean(const badm_trainer *tr)
 {
     uint32_t s;
+    if (!BADM_I_FULL) return 0;
     if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT || tr->measuring || tr->model->present) return 1;
     for (s = 0; s < tr->active; s++) if (!(tr->slot[s].norm < 1e24f)) return 1;
     return 0;
@@ -10781,7 +10854,7 @@ static int badm_i_wants_mean(const badm_trainer *tr)
 
 static badm_result badm_i_exchange(badm_trainer *tr, float *buf, size_t n, badm_error *e)
 {
-    if (!tr->d.allreduce || !tr->d.allreduce(buf, n, tr->d.allreduce_user)) return BADM_OK;
+    if (!BADM_I_FULL || !tr->d.allreduce || !tr->d.allreduce(buf, n, tr->d.allreduce_user)) return BADM_OK;
     return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("allreduce reported a failure"), NULL, 0, 0);
 }
 
@@ -10794,7 +10867,7 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
     if (first == tr->active) return 0;
     for (i = 0; i < tr->workers; i++)
         if (tr->worker[i].error.code && tr->worker[i].error_slot == first) *e = tr->worker[i].error;
-    if (e->code != BADM_ERR_MEMORY) return 0;
+    if (!BADM_I_FULL || e->code != BADM_ERR_MEMORY) return 0;          /* a block has no more */
     for (i = 0; i < tr->workers; i++) {
         badm_tape *t = &tr->worker[i].tape;
         size_t want = badm_i_times(t->capacity, 2);
@@ -10829,22 +10902,22 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *o
         const badm_i_slot *slot = &tr->slot[s];
         all[0] += (float)slot->count;
         badm_i_sum_add(&loss, badm_i_is_alone(tr) ? slot->loss : slot->loss * (float)slot->count);
-        badm_i_sum_add(&square, badm_i_is_alone(tr) ? slot->square : slot->square * (float)slot->count);
+        if (BADM_I_FULL) badm_i_sum_add(&square, badm_i_is_alone(tr) ? slot->square : slot->square * (float)slot->count);
         all[2] += (float)slot->hits;
         all[3] += (float)slot->hits_of;
     }
     all[1] = badm_i_sum_value(&loss);
     all[5] = badm_i_sum_value(&square);
-    if (e->code) { memset(all, 0, sizeof all); all[4] = 1; }
-    if (badm_i_exchange(tr, all, 6, &other)) { if (!e->code) *e = other; return e->code; }
+    if (BADM_I_FULL && e->code) { memset(all, 0, sizeof all); all[4] = 1; }
+    if (BADM_I_FULL && badm_i_exchange(tr, all, 6, &other)) { if (!e->code) *e = other; return e->code; }
     if (e->code) return e->code;
-    if (all[4] > 0)
+    if (BADM_I_FULL && all[4] > 0)
         return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL,
                             0, 0);
     tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
     for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
     out->loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
-    tr->spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
+    if (BADM_I_FULL) tr->spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
     out->accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
     if (!badm_i_is_finite(out->loss))
         return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
@@ -10857,7 +10930,7 @@ static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_error *e)
 {
     size_t i, j, n;
     uint32_t s;
-    if (!tr->buffers) return BADM_OK;
+    if (!BADM_I_FULL || !tr->buffers) return BADM_OK;
     for (s = 1; s < tr->active; s++) badm_i_add(tr->level, tr->model->buffers, tr->buffers + s * tr->model->buffers, tr->buffers);
     if (badm_i_exchange(tr, tr->buffers, tr->model->buffers, e)) return e->code;
     for (i = 0; i < tr->model->count; i++) {
@@ -10876,7 +10949,7 @@ static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_error *e)
 static void badm_i_commit_buffers(badm_trainer *tr)
 {
     size_t i;
-    for (i = 0; tr->buffers && i < tr->model->count; i++) {
+    for (i = 0; BADM_I_FULL && tr->buffers && i < tr->model->count; i++) {
         const badm_i_record *r = badm_i_record_at(tr->model, i);
         const float *from = tr->buffers + r->place;
         if (r->buffer && from[0] > 0) memcpy(tr->model->slab + r->offset, from + 1, badm_i_shape_size(&r->shape) * sizeof(float));
@@ -10887,7 +10960,7 @@ static void badm_i_commit_buffers(badm_trainer *tr)
 static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
 {
     badm_rates *r = &tr->rates;
-    float factor = badm_schedule_factor(&tr->d.schedule, tr->step);
+    float factor = BADM_I_FULL ? badm_schedule_factor(&tr->d.schedule, tr->step) : 1.0f;
     r->lr = tr->d.lr * factor;
     r->sigma = tr->d.sigma / factor;
     r->rho = tr->d.rho / factor * tr->rho_factor;
@@ -10931,7 +11004,7 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
                                badm_error *e)
 {
     uint32_t i, total;
-    int per_slot = tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
+    int per_slot = BADM_I_FULL && tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
     float square;
     badm_error other;
     if (tr->layout != tr->model->layout)
@@ -10942,7 +11015,7 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
                             BADM_I_TEXT("a batch of %0 samples: 1 to max_batch (%1) is expected"), NULL, count, tr->d.max_batch);
     if (badm_i_rates_now(tr, e)) return e->code;
     if (!index) {
-        total = count * tr->d.local_steps;
+        total = BADM_I_FULL ? count * tr->d.local_steps : count;
         for (i = 0; i < total; i++) tr->index[i] = i;
         index = tr->index;
     }
@@ -10951,7 +11024,7 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
 again:
     tr->mean_ready = 0;
     out->clip_factor = tr->clip_factor = 1.0f;
-    for (i = 0; i < tr->group_count; i++) memset(&tr->partial[i], 0, sizeof tr->partial[i]);
+    for (i = 0; BADM_I_FULL && i < tr->group_count; i++) memset(&tr->partial[i], 0, sizeof tr->partial[i]);
     do {
         badm_i_divide(tr, count, active);
         badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr), 0);
@@ -10976,7 +11049,7 @@ again:
         out->grad_norm = badm_sqrtf(square);
         if (tr->d.clip > 0 && out->grad_norm > tr->d.clip) out->clip_factor = tr->clip_factor = tr->d.clip / out->grad_norm;
     }
-    if (tr->d.local_steps > 1) {
+    if (BADM_I_FULL && tr->d.local_steps > 1) {
         badm_i_parallel(tr, badm_i_job_first_move, tr->group_count, badm_i_little_update(tr), 1);
         badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr), 0);
         if (badm_i_slots_failed(tr, e)) {
@@ -11005,7 +11078,7 @@ again:
     out->samples = count * tr->d.local_steps;
     out->rates = tr->rates;
     out->tape_growths = tr->tape_growths;
-    if (tr->d.monitors) {
+    if (BADM_I_FULL && tr->d.monitors) {
         out->grad_norm = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
         out->step_norm = badm_sqrtf(badm_i_total(tr, BADM_I_STEP));
         if (tr->method->id == 0) {
@@ -14972,6 +15045,8 @@ BADM_I_OFTEN
 #undef BADM_I_SPINS
 #undef BADM_I_TALLEST
 #undef BADM_I_TEXT
+#undef BADM_I_SAYS
+#undef BADM_I_FULL
 #undef BADM_I_THREAD_CALL
 #undef BADM_I_TILE
 #undef BADM_I_TILE_RECORD

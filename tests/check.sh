@@ -247,7 +247,8 @@ check_options_cxx() { need g++ g++; each_option_set 5 9 "g++ -x c++ -std=c++11 $
 check_options_clang() { need clang clang; each_option_set 3 7 "clang $strict"; }
 check_options_fewer_methods()
 {
-    for left_out in BADM_NO_PDADMM BADM_NO_SPARSE_SGD BADM_NO_GROWTH "BADM_NO_PDADMM -DBADM_NO_SPARSE_SGD -DBADM_NO_GROWTH"; do
+    for left_out in BADM_NO_PDADMM BADM_NO_SPARSE_SGD BADM_NO_GROWTH "BADM_NO_PDADMM -DBADM_NO_SPARSE_SGD -DBADM_NO_GROWTH" \
+        BADM_SMALL "BADM_SMALL -DBADM_NO_TEXT"; do
         gcc $strict -D$left_out -I. -fsyntax-only badm.c || return 1
     done
 }

@@ -11,7 +11,7 @@
 
 out=build/ports
 CHECK_ALL=1
-quick="gcc i386 aarch64 aarch64_fused mips cortex_m3 cortex_m4f atmega2560 atmega328p wasi freestanding excess_precision checkpoint_moves"
+quick="gcc i386 aarch64 aarch64_fused mips cortex_m3 cortex_m4f small_cortex_m4f atmega2560 wasi freestanding excess_precision checkpoint_moves"
 
 lean="-std=c99 -Os -ffunction-sections -fdata-sections -Wl,--gc-sections"
 
@@ -134,7 +134,7 @@ flash=0x400000 ram=0x400000 stack=16k flags=
 
 port_cortex_m0()
 {
-    flash=0x40000 ram=0x4000 stack=3k flags="-DCONFORMANCE_PARTS=2 -DCONFORMANCE_MEMORY=8192" parts=7
+    flash=0x40000 ram=0x4000 stack=3k flags="-DCONFORMANCE_PARTS=2 -DCONFORMANCE_MEMORY=8192" parts=8
     cortex microbit "-mcpu=cortex-m0 -mthumb" 0 0x20000000
 }
 port_cortex_m3() { cortex mps2-an385 "-mcpu=cortex-m3 -mthumb" 0 0x20000000; }
@@ -158,8 +158,17 @@ avr()
     conforms "avr-gcc -mmcu=$1 $lean $2" sh -c 'simavr -m "$0" -f 16000000 "$1" 2>&1 | sed -n "s/\x1b\[[0-9]*m//g; s/^\([a-z_]* [0-9a-f]*\)\.\$/\1/p"' "$1"
 }
 
-port_atmega2560() { parts=7 && avr atmega2560 "-DCONFORMANCE_PARTS=2 -DCONFORMANCE_MEMORY=4500"; }
-port_atmega328p() { parts=1 && avr atmega328p "-DCONFORMANCE_PARTS=1 -DCONFORMANCE_MEMORY=1200"; }
+port_atmega2560() { parts=8 && avr atmega2560 "-DCONFORMANCE_PARTS=2 -DCONFORMANCE_MEMORY=4500"; }
+# Its 2 KB of memory do not hold the trainer yet: see the table of sizes in README.md.
+port_atmega328p() { parts=1 && avr atmega328p "-DBADM_SMALL -mcall-prologues -mrelax -DCONFORMANCE_PARTS=0 -DCONFORMANCE_MEMORY=1200"; }
+
+# ---- BADM_SMALL: less of the library, the same bits ----
+
+small="-DBADM_SMALL -DCONFORMANCE_PARTS=1"
+
+port_small_gcc() { parts=3 && need gcc gcc && conforms "gcc -O2 -Wall -Wextra -Werror $small"; }
+port_small_cortex_m4f() { parts=3 flags="$small -DCONFORMANCE_MEMORY=4096" && port_cortex_m4f; }
+port_small_atmega2560() { parts=3 && avr atmega2560 "$small -DCONFORMANCE_MEMORY=3000"; }
 
 # ---- WebAssembly ----
 
@@ -184,12 +193,13 @@ port_wasm_alone()
 
 # ---- what is asked of the system, and what is refused ----
 
+levels="-O0 -O2 -O3 -Os"
 port_freestanding()
 {
     need gcc gcc
     need clang clang
     for compiler in gcc clang; do
-        for level in -O0 -O2 -O3 -Os; do
+        for level in $levels; do
             $compiler -std=c99 -ffreestanding $level -DBADM_NO_STDIO -DBADM_NO_STDLIB -I. -c badm.c -o "$dir/badm.o" || return 1
             nm -u "$dir/badm.o" | awk '{ print $NF }' | grep -vxE '_GLOBAL_OFFSET_TABLE_|memcpy|memset|memmove|memcmp' &&
                 { echo "are what $compiler $level wants"; return 1; }
@@ -278,7 +288,7 @@ port_apple_x86_front_end() { front_end x86_64-apple-darwin; }
 
 # ---- run them ----
 
-case ${1-} in quick) targets=$quick movers="cortex_m4f mips" ;; *) targets=$(items_of port tests/ports.sh "$@") ;; esac
+case ${1-} in quick) targets=$quick movers="cortex_m4f mips" levels=-Os ;; *) targets=$(items_of port tests/ports.sh "$@") ;; esac
 mkdir -p "$out"
 run_items port $targets >"$out/results.txt"
 status=$?

@@ -1258,6 +1258,20 @@ TEST(a_new_weight_decay_takes_effect_at_once)
     for_variants(badm_set_weight_decay, "", 0.5f);
 }
 
+/* trainer_small.c: the library as BADM_SMALL. */
+int trainer_small_refuses(int which, badm_result *found);
+float trainer_small_learns(int adam);
+
+TEST(a_small_build_trains_and_refuses_what_it_left_out)
+{
+    badm_result found;
+    int i;
+    for (i = 0; trainer_small_refuses(i, &found); i++) CHECK_INT(found, BADM_ERR_BUILD);
+    CHECK_INT(i, 18);
+    CHECK(trainer_small_learns(0) < 0.01f);
+    CHECK(trainer_small_learns(1) < 0.01f);
+}
+
 TEST(a_checkpoint_of_another_trainer_is_refused)
 {
     const problem_variant *all;
@@ -1338,5 +1352,6 @@ TEST_MAIN(
     RUN(resuming_mid_epoch_gives_the_bits_of_never_stopping)
     RUN(a_new_step_scale_takes_effect_at_once)
     RUN(a_new_weight_decay_takes_effect_at_once)
+    RUN(a_small_build_trains_and_refuses_what_it_left_out)
     RUN(a_checkpoint_of_another_trainer_is_refused)
 )

@@ -5,8 +5,8 @@ import { WASI } from 'node:wasi';
 const module = await WebAssembly.compile(await readFile(process.argv[2]));
 const imports = WebAssembly.Module.imports(module);
 if (imports.some((one) => one.module === 'wasi_snapshot_preview1')) {
-    const wasi = new WASI({ version: 'preview1' });
-    process.exitCode = wasi.start(await WebAssembly.instantiate(module, wasi.getImportObject()));
+    const wasi = new WASI({ version: 'preview1', returnOnExit: true });
+    process.exitCode = wasi.start(await WebAssembly.instantiate(module, { wasi_snapshot_preview1: wasi.wasiImport }));
 } else {
     const strange = imports.filter((one) => one.name !== 'emit');
     if (strange.length > 0) throw new Error(`imports ${strange.map((one) => one.name).join(', ')}: only emit is expected`);
