@@ -1347,6 +1347,11 @@ extern "C" {
 #else
 #define BADM_I_ALIGN 4u
 #endif
+#if UINTPTR_MAX > 0xFFFFu
+#define BADM_I_PLACE 8u         /* of a tensor and of an operation's arguments */
+#else
+#define BADM_I_PLACE 1u
+#endif
 #define BADM_I_PAD (BADM_I_ALIGN / 4u)          /* floats a parameter's place is a multiple of */
 #define BADM_I_NONE ((size_t)-1)
 
@@ -1391,6 +1396,7 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #ifdef BADM_I_VECTORS
 #define BADM_I_INLINE static inline __attribute__((always_inline))
 #define BADM_I_SOME 8u
+#define BADM_I_MOST 16u
 #ifdef __clang__
 #define BADM_I_BASE
 #define BADM_I_FAST
@@ -1428,6 +1434,7 @@ BADM_API long badm_version(void) { return BADM_VERSION; }
 #define BADM_I_INLINE static inline
 #endif
 #define BADM_I_SOME 1u
+#define BADM_I_MOST 1u
 #define BADM_I_FAST
 #define BADM_I_EACH(i, n) for (i = 0; i < (n); i++)
 #define BADM_I_LANE BADM_I_EACH
@@ -2267,6 +2274,19 @@ BADM_I_ASIDE static badm_result badm_i_error(badm_error *e, badm_result code, co
     return code;
 }
 
+/* An error as models and trainers keep it. */
+#ifdef BADM_NO_TEXT
+typedef struct badm_i_kept { badm_result code; } badm_i_kept;
+static void badm_i_keep(badm_i_kept *kept, const badm_error *e) { kept->code = e->code; }
+static void badm_i_recall(const badm_i_kept *kept, badm_error *e) { badm_i_error(e, kept->code, "", "", NULL, 0, 0); }
+static void badm_i_keep_shape(badm_i_kept *kept, const badm_shape *s) { (void)kept; (void)s; }
+#else
+typedef badm_error badm_i_kept;
+static void badm_i_keep(badm_i_kept *kept, const badm_error *e) { *kept = *e; }
+static void badm_i_recall(const badm_i_kept *kept, badm_error *e) { *e = *kept; }
+static void badm_i_keep_shape(badm_i_kept *kept, const badm_shape *s) { kept->a = *s; }
+#endif
+
 BADM_I_OFTEN
 
 /* =====================================================================================================================
@@ -3042,7 +3062,7 @@ struct badm_model {
     uint32_t layout, settings;      /* settings: counts changes of the groups' factors */
     const float *map;
     size_t map_values, map_used;
-    badm_error error, last;         /* the one that sticks; the one of the last call */
+    badm_i_kept error, last;        /* the one that sticks; the one of the last call */
     char sentence[BADM_I_SENTENCE];
 };
 
@@ -3075,12 +3095,15 @@ BADM_I_INLINE badm_i_record *badm_i_record_of(badm_param p) { return badm_i_reco
 static void badm_i_model_fail(badm_model *m, badm_result code, const char *operation, const char *message,
                               const char *name, unsigned long n0, unsigned long n1)
 {
-    if (m->error.code == BADM_OK) badm_i_error(&m->error, code, operation, message, name, n0, n1);
+    badm_error e;
+    if (m->error.code != BADM_OK) return;
+    badm_i_error(&e, code, operation, message, name, n0, n1);
+    badm_i_keep(&m->error, &e);
 }
 
 static badm_result badm_i_model_report(badm_model *m, const badm_error *e)
 {
-    m->last = *e;
+    badm_i_keep(&m->last, e);
     return e->code;
 }
 
@@ -3155,8 +3178,10 @@ BADM_API void badm_model_free(badm_model *m)
 
 BADM_API const char *badm_model_error(badm_model *m)
 {
+    badm_error e;
     if (!m) return badm_result_text(BADM_ERR_MEMORY);
-    return badm_i_sentence(m->error.code ? &m->error : &m->last, m->sentence);
+    badm_i_recall(m->error.code ? &m->error : &m->last, &e);
+    return badm_i_sentence(&e, m->sentence);
 }
 
 BADM_API badm_result badm_model_result(const badm_model *m) { return m ? m->error.code : BADM_ERR_MEMORY; }
@@ -3297,14 +3322,14 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
             badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": dimension %0 of %a is zero"), name, (unsigned long)i,
                               0);
             s.rank = (uint8_t)(i + 1);
-            if (BADM_I_SAYS) m->error.a = s;
+            badm_i_keep_shape(&m->error, &s);
             return p;
         }
     }
     n = badm_i_shape_size(&s);
-    if (badm_i_times(n, sizeof(float)) == BADM_I_NONE || (uint64_t)m->count + 1 >= (badm_dim)-1) {
+    if (badm_i_times(n, sizeof(float)) == BADM_I_NONE || m->count >= (size_t)(badm_dim)-1 - 1) {
         badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": %a is more than this machine can address"), name, 0, 0);
-        if (BADM_I_SAYS) m->error.a = s;
+        badm_i_keep_shape(&m->error, &s);
         return p;
     }
     own = (char *)badm_i_alloc(m->memory, whole + 1);
@@ -3633,7 +3658,11 @@ typedef struct badm_i_norms {
 } badm_i_norms;
 
 /* Gradients that have been used up, for later ones of the same size: what is written next then stands in a near cache. */
+#ifdef BADM_SMALL
+#define BADM_I_SPARES 1
+#else
 #define BADM_I_SPARES 8
+#endif
 #define BADM_I_SPARE_LEAST 1024     /* elements; less is not worth looking for */
 typedef struct badm_i_spare { float *at; size_t size; } badm_i_spare;
 
@@ -3858,7 +3887,7 @@ BADM_API float *badm_grad(badm_tape *t, badm_tensor *x)
 /* Bytes of a tensor with its inputs: its arguments follow. */
 BADM_I_INLINE size_t badm_i_tensor_bytes(unsigned inputs)
 {
-    return (sizeof(badm_tensor) + inputs * sizeof(badm_tensor *) + 7u) & ~(size_t)7u;
+    return (sizeof(badm_tensor) + inputs * sizeof(badm_tensor *) + BADM_I_PLACE - 1u) & ~(size_t)(BADM_I_PLACE - 1u);
 }
 
 /* Fills all of y but shape and size. */
@@ -3893,7 +3922,7 @@ BADM_I_ASIDE static badm_tensor *badm_i_tensor_slowly(badm_tape *t, const badm_o
     const char *name = op ? op->name : BADM_I_TEXT("input");
     badm_tensor *y;
     if (t->error.code) return NULL;
-    y = (badm_tensor *)badm_i_arena_slowly(t, badm_i_plus(badm_i_tensor_bytes(inputs), args_bytes), 8, 0);
+    y = (badm_tensor *)badm_i_arena_slowly(t, badm_i_plus(badm_i_tensor_bytes(inputs), args_bytes), BADM_I_PLACE, 0);
     if (!y) return NULL;
     badm_i_tensor_begin(t, y, op, rank, inputs);
     badm_i_tensor_shape(y, rank, shape);
@@ -3915,7 +3944,7 @@ BADM_I_ASIDE static badm_tensor *badm_i_tensor_slowly(badm_tape *t, const badm_o
 BADM_I_INLINE badm_tensor *badm_i_tensor(badm_tape *t, const badm_op *op, unsigned rank, const badm_dim *shape, unsigned inputs,
                                          size_t args_bytes, int numbers)
 {
-    size_t from = (t->used + 7u) & ~(size_t)7u, room = t->capacity - t->scratch_used;
+    size_t from = (t->used + BADM_I_PLACE - 1u) & ~(size_t)(BADM_I_PLACE - 1u), room = t->capacity - t->scratch_used;
     size_t head = badm_i_tensor_bytes(inputs) + args_bytes;
     badm_tensor *y;
     if (!BADM_I_FULL || t->error.code || t->dry || from > room || args_bytes > room || head > room - from)
@@ -5069,7 +5098,7 @@ BADM_API badm_tensor *badm_mse(badm_tape *t, badm_tensor *x, badm_tensor *target
 /* max(x,0) - x z + log(1 + e) with e = e^-|x|, and the sigmoid of x for backward. */
 BADM_I_INLINE void badm_i_bce_lanes(uint32_t lanes, size_t n, const float *x, const float *z, float *term, float *s)
 {
-    float a[16], b[16], e[16], v[16];
+    float a[BADM_I_MOST], b[BADM_I_MOST], e[BADM_I_MOST], v[BADM_I_MOST];
     uint32_t i, part = lanes;
     for (; n > 0; n -= part, x += part, z += part, term += part, s += part) {
         if (n < lanes) part = (uint32_t)n;
@@ -8486,7 +8515,7 @@ typedef struct badm_i_worker {
     uint32_t *index;                /* a piece's samples, evaluating */
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
     uint32_t *present;              /* of each row of tables that go by presence: this step's samples that look it up */
-    badm_error error;               /* of the lowest slot that failed here */
+    badm_i_kept error;              /* of the lowest slot that failed here */
     uint32_t error_slot;
     badm_i_norms norms;
 } badm_i_worker;
@@ -8506,14 +8535,15 @@ typedef struct badm_i_member {
 /* Threads that wait for jobs; the first member is the caller's thread. */
 struct badm_i_pool {
     void *of;
+    uint32_t turn;
+#ifndef BADM_I_SERIAL
     badm_i_job run;
-    uint32_t jobs, next, done, turn;
+    uint32_t jobs, next, done;
     uint8_t anywhere;               /* jobs need no order */
     badm_tape *tape;                /* an operation's parts as jobs */
     badm_i_part part;
     void *arg;
     uint32_t takers;                /* members 0..takers-1 take jobs of this run */
-#ifndef BADM_I_SERIAL
     badm_i_member *member;
     badm_i_mutex mutex;
     badm_i_condition start, progress;
@@ -8591,7 +8621,7 @@ struct badm_trainer {
     /* */
     uint32_t tape_growths;
     size_t memory_wanted;
-    badm_error error;
+    badm_i_kept error;
     char sentence[BADM_I_SENTENCE];
 };
 
@@ -8872,7 +8902,7 @@ static float badm_i_scale(const badm_trainer *tr, const badm_i_record *r)
 static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const badm_error *e)
 {
     if (w->error.code == BADM_OK || slot < w->error_slot) {
-        w->error = *e;
+        badm_i_keep(&w->error, e);
         w->error_slot = slot;
     }
     return e->code;
@@ -9395,9 +9425,24 @@ static void badm_i_badm_delta(badm_trainer *tr, badm_i_run *run)
     }
 }
 
+/* What averages of the step to come are to be divided by. */
+static void badm_i_corrections(badm_trainer *tr)
+{
+    if (!tr->has_moments) return;
+    tr->correction1 = badm_i_one_less_power(tr->d.beta1, tr->step + 1);
+    tr->correction2 = badm_i_one_less_power(tr->d.beta2, tr->step + 1);
+    tr->correction2_before = badm_i_one_less_power(tr->d.beta2, tr->step);
+}
+
+#ifdef BADM_SMALL
+#define BADM_I_BADM_BEGIN NULL          /* no moments */
+#else
+#define BADM_I_BADM_BEGIN badm_i_corrections
+#endif
+
 static const badm_method *badm_i_method_badm(void)
 {
-    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta, NULL };
+    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta, BADM_I_BADM_BEGIN };
     return &method;
 }
 
@@ -9694,6 +9739,7 @@ static float badm_i_nadam_mu(const badm_trainer *tr, uint64_t t)
 
 static void badm_i_nadam_begin(badm_trainer *tr)
 {
+    badm_i_corrections(tr);
     tr->mu = badm_i_nadam_mu(tr, tr->step + 1);
     tr->mu_next = badm_i_nadam_mu(tr, tr->step + 2);
 }
@@ -9736,11 +9782,11 @@ BADM_I_METHOD(momentum, 2, 1, 0, NULL)
 BADM_I_METHOD(nesterov, 3, 1, 0, NULL)
 BADM_I_METHOD(rmsprop, 4, 1, 0, NULL)
 BADM_I_METHOD(adagrad, 5, 1, 0, NULL)
-BADM_I_METHOD(adam, 6, 2, 0, NULL)
-BADM_I_METHOD(adamw, 7, 2, 1, NULL)
+BADM_I_METHOD(adam, 6, 2, 0, badm_i_corrections)
+BADM_I_METHOD(adamw, 7, 2, 1, badm_i_corrections)
 BADM_I_METHOD(nadam, 8, 2, 0, badm_i_nadam_begin)
 BADM_I_METHOD(nadamw, 9, 2, 1, badm_i_nadam_begin)
-BADM_I_METHOD(muon, BADM_I_MUON, 2, 1, NULL)
+BADM_I_METHOD(muon, BADM_I_MUON, 2, 1, badm_i_corrections)
 
 /* ---- orthogonalisation: all singular values of u[rows,cols] to about 1 ---- */
 
@@ -9924,7 +9970,7 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
     const badm_i_record *p = r->param;
     int per_slot = BADM_I_FULL && tr->d.form == BADM_PER_SLOT;
     float *w = tr->model->slab + p->offset + r->start, keep, shrink;
-    float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_RUN], square[BADM_I_RUN], clip = tr->clip_factor;
+    float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_FULL ? BADM_I_RUN : 1], square[BADM_I_FULL ? BADM_I_RUN : 1], clip = tr->clip_factor;
     size_t i, e;
     badm_i_run run;
     badm_i_decay_of(tr, p, &keep, &shrink);
@@ -10310,7 +10356,7 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
     int is_badm = d->method == NULL;
     badm_rates rates;
     size_t indices;
-    if (d->model->error.code) { *e = d->model->error; return e->code = BADM_ERR_STATE; }
+    if (d->model->error.code) { badm_i_recall(&d->model->error, e); return e->code = BADM_ERR_STATE; }
     if (!d->loss) return badm_i_refuse(e, BADM_I_TEXT("there is no loss callback"), 0, 0);
     if (d->model->trainable == 0)
         return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the model has no parameter to train"),
@@ -10555,30 +10601,35 @@ static uint32_t badm_i_most_threads(const badm_trainer *tr)
 #endif
 }
 
-/* Runs the loss callback without numbers on the largest piece and fills in what a tape needs. */
-static badm_result badm_i_dry_run(badm_trainer *tr, void *space, size_t bytes, badm_error *e)
+/* Runs the loss callback without numbers on the largest piece and fills in what a tape needs; the tape itself stands in the space too,
+   as stacks are small where memory is. */
+static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t bytes, badm_error *e)
 {
-    badm_tape t;
+    size_t head = badm_i_round_up(sizeof(badm_tape), BADM_I_ALIGN);
+    badm_tape *t = (badm_tape *)(void *)space;
     badm_batch b;
     badm_tensor *y;
-    badm_i_tape_init(&t, space, bytes);
+    if (bytes < head)
+        return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"),
+                            NULL, (unsigned long)bytes, (unsigned long)head);
+    badm_i_tape_init(t, space + head, bytes - head);
     memset(&b, 0, sizeof b);
-    t.dry = t.training = t.recording = 1;
-    t.buffers = BADM_I_BUFFERS_TRAINED;
-    t.model = tr->model;
-    t.team = badm_i_most_threads(tr);
+    t->dry = t->training = t->recording = 1;
+    t->buffers = BADM_I_BUFFERS_TRAINED;
+    t->model = tr->model;
+    t->team = badm_i_most_threads(tr);
     b.count = tr->piece;
-    y = tr->d.loss(&t, &b, tr->d.user);
-    if (t.error.code) { *e = t.error; return e->code; }
+    y = tr->d.loss(t, &b, tr->d.user);
+    if (t->error.code) { *e = t->error; return e->code; }
     if (!y || badm_size(y) != 1) {
         badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
                      0);
         if (BADM_I_SAYS && y) e->a = badm_i_shape_of(y);
         return e->code;
     }
-    tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t.planned, t.gradient_bytes), badm_i_plus(t.scratch_needed,
+    tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t->planned, t->gradient_bytes), badm_i_plus(t->scratch_needed,
             BADM_I_ALIGN)), BADM_I_ALIGN);
-    tr->work = t.work;
+    tr->work = t->work;
     return tr->tape_bytes == BADM_I_NONE ? badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"),
                                                         BADM_I_TEXT("the graph is more than this machine can address"), NULL, 0, 0) : BADM_OK;
 }
@@ -10589,7 +10640,8 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
     badm_memory *mem = tr->memory;
     size_t bytes;
     if (!BADM_I_FULL || (mem && mem->block)) {
-        size_t low = badm_i_round_up(mem->low, BADM_I_ALIGN), high = mem->high, low_before = mem->low;
+        size_t low = badm_i_round_up(mem->low, BADM_I_ALIGN) + (BADM_I_FULL ? 0 : badm_i_round_up(sizeof *tr, BADM_I_ALIGN));
+        size_t high = mem->high, low_before = mem->low;
         badm_result r;
         if (low > high) low = high;
         mem->low = mem->high;                       /* nobody else takes it meanwhile */
@@ -10598,7 +10650,7 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
         return r;
     }
     for (bytes = 16384; ; bytes *= 4) {
-        void *space = badm_i_alloc(mem, bytes);
+        unsigned char *space = (unsigned char *)badm_i_alloc(mem, bytes);
         badm_result r;
         if (!space)
             return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"),
@@ -10626,6 +10678,7 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
     if (!d->model) return badm_i_refuse(e, BADM_I_TEXT("there is no model"), 0, 0);
     r = badm_i_check_desc(d, e);
     if (r) return r;
+    if (!tr) return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the block is too small for a trainer"), NULL, 0, 0);
     badm_i_derive(tr, d);
     if (d->tape_bytes) {
         tr->tape_bytes = badm_i_round_up(d->tape_bytes, BADM_I_ALIGN);
@@ -10654,12 +10707,30 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
     return BADM_OK;
 }
 
+/* Where a trainer is planned that does not exist yet: `own`, or, on small machines, whose stacks are small, in the free part of the
+   block it will be in. NULL: there is no such room. */
+#ifdef BADM_SMALL
+typedef char badm_i_plan_space;
+static badm_trainer *badm_i_plan_in(const badm_trainer_desc *d, badm_i_plan_space *own)
+{
+    badm_memory *mem = d && d->filled == BADM_I_FILLED ? d->memory : NULL;
+    size_t low = mem ? badm_i_round_up(mem->low, BADM_I_ALIGN) : 0;
+    (void)own;
+    if (!mem || !mem->block || low > mem->high || mem->high - low < sizeof(badm_trainer)) return NULL;
+    return (badm_trainer *)(void *)(mem->block + low);
+}
+#else
+typedef badm_trainer badm_i_plan_space;
+static badm_trainer *badm_i_plan_in(const badm_trainer_desc *d, badm_i_plan_space *own) { (void)d; return own; }
+#endif
+
 BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *bytes)
 {
-    badm_trainer plan;
+    badm_i_plan_space space;
+    badm_trainer *plan = badm_i_plan_in(d, &space);
     badm_error e;
-    badm_result r = badm_i_plan(&plan, d, &e);
-    *bytes = r ? 0 : plan.memory_wanted;
+    badm_result r = badm_i_plan(plan, d, &e);
+    *bytes = r ? 0 : plan->memory_wanted;
     if (r && d && d->filled == BADM_I_FILLED && d->model) badm_i_model_report(d->model, &e);
     return r;
 }
@@ -10688,12 +10759,12 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
 {
     badm_i_carver take;
     badm_trainer *tr;
-    uint32_t i;
+    uint32_t i, threads = plan->workers + plan->helpers - 1;
     take.base = (unsigned char *)badm_i_alloc(plan->memory, plan->bytes);
     take.used = 0;
     if (!take.base) return BADM_ERR_MEMORY;
     tr = (badm_trainer *)badm_i_carve(&take, 1, sizeof *tr);
-    *tr = *plan;
+    memmove(tr, plan, sizeof *tr);          /* in a block it may stand in the way of what follows, and is not looked at again */
     tr->memory_wanted = 0;
     badm_i_carve_trainer(tr, &take);
     badm_i_count_ranges(tr, tr->range);
@@ -10712,7 +10783,7 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
     if (badm_i_pool_start(&tr->pool, tr, tr->workers + tr->helpers)) {
         badm_trainer_free(tr);
         return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
-                            plan->workers + plan->helpers - 1, 0);
+                            threads, 0);
     }
     *out = tr;
     return BADM_OK;
@@ -10720,18 +10791,20 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
 
 BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d)
 {
-    badm_trainer plan;
+    badm_i_plan_space space;
+    badm_trainer *plan = badm_i_plan_in(d, &space);
     badm_error e;
     badm_result r;
     *out = NULL;
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
-    r = badm_i_plan(&plan, d, &e);
+    r = badm_i_plan(plan, d, &e);
     if (!r) {
-        r = badm_i_trainer_build(out, &plan, &e);
+        size_t wanted = plan->memory_wanted;
+        r = badm_i_trainer_build(out, plan, &e);
         if (r == BADM_ERR_MEMORY)
-            badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), plan.memory && plan.memory->block
+            badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), d->memory && d->memory->block
                 ? BADM_I_TEXT("%0 bytes are needed, the block has %1") : BADM_I_TEXT("%0 bytes are needed, the allocator refused"), NULL,
-                (unsigned long)plan.memory_wanted, plan.memory ? (unsigned long)badm_memory_left(plan.memory) : 0);
+                (unsigned long)wanted, d->memory ? (unsigned long)badm_memory_left(d->memory) : 0);
     } else if (r == BADM_ERR_MEMORY && d->memory && d->memory->block) {
         badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"),
                      BADM_I_TEXT("the block's %1 bytes are too few even to measure the graph; more than %0 are needed"), NULL,
@@ -10739,7 +10812,7 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
     }
     if (r && d && d->filled == BADM_I_FILLED && d->model) {
         badm_i_model_report(d->model, &e);
-        if (BADM_I_FULL && d->log) { badm_i_derive(&plan, d); badm_i_log_error(&plan, &e); }
+        if (BADM_I_FULL && d->log) { badm_i_derive(plan, d); badm_i_log_error(plan, &e); }
     }
     return r;
 }
@@ -10748,7 +10821,7 @@ static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
 {
     tr->error.code = e->code;
     if (e->code) {
-        tr->error = *e;
+        badm_i_keep(&tr->error, e);
         badm_i_log_error(tr, e);
     }
     return e->code;
@@ -10756,7 +10829,9 @@ static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
 
 BADM_API const char *badm_trainer_error(badm_trainer *tr)
 {
-    return badm_i_sentence(&tr->error, tr->sentence);
+    badm_error e;
+    badm_i_recall(&tr->error, &e);
+    return badm_i_sentence(&e, tr->sentence);
 }
 
 BADM_API badm_model *badm_trainer_model(badm_trainer *tr) { return tr->model; }
@@ -10866,7 +10941,7 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
     e->code = BADM_OK;
     if (first == tr->active) return 0;
     for (i = 0; i < tr->workers; i++)
-        if (tr->worker[i].error.code && tr->worker[i].error_slot == first) *e = tr->worker[i].error;
+        if (tr->worker[i].error.code && tr->worker[i].error_slot == first) badm_i_recall(&tr->worker[i].error, e);
     if (!BADM_I_FULL || e->code != BADM_ERR_MEMORY) return 0;          /* a block has no more */
     for (i = 0; i < tr->workers; i++) {
         badm_tape *t = &tr->worker[i].tape;
@@ -10968,11 +11043,6 @@ static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
     if (tr->d.rates) tr->d.rates(r, tr->step, tr->d.rates_user);
     if (badm_i_check_rates(r, tr->method->id == 0, e)) return e->code;
     tr->beta = r->rho / (r->rho + r->sigma);
-    if (tr->has_moments) {
-        tr->correction1 = badm_i_one_less_power(tr->d.beta1, tr->step + 1);
-        tr->correction2 = badm_i_one_less_power(tr->d.beta2, tr->step + 1);
-        tr->correction2_before = badm_i_one_less_power(tr->d.beta2, tr->step);
-    }
     if (tr->method->begin) tr->method->begin(tr);
     return BADM_OK;
 }
@@ -11192,7 +11262,7 @@ static void badm_i_job_evaluate(void *of, uint32_t worker, uint32_t job)
                      BADM_I_TEXT("the graph returned %a, %0 samples of %1 numbers are expected"), NULL, b.count, v->width);
         e.a = badm_i_shape_of(y);
     }
-    if (e.code) { w->error = e; w->error_slot = job; }
+    if (e.code) { badm_i_keep(&w->error, &e); w->error_slot = job; }
     else if (v->out) memcpy(v->out + (size_t)first * v->width, y->data, badm_size(y) * sizeof(float));
     badm_i_await(&tr->pool, &tr->pool.turn, job);
     if (e.code && !v->result) { v->result = e.code; v->error = e; }
@@ -11220,7 +11290,7 @@ static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
         badm_i_divide(tr, tr->slots, tr->slots);
         badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->work * (v->n / v->piece + 1) < 60000u, 0);
         tr->evaluation = NULL;
-        if (v->result) { tr->slot[0].result = v->result; tr->worker[0].error = v->error; tr->worker[0].error_slot = 0; }
+        if (v->result) { tr->slot[0].result = v->result; badm_i_keep(&tr->worker[0].error, &v->error); tr->worker[0].error_slot = 0; }
     } while (badm_i_slots_failed(tr, &e));
     badm_i_fpu_set(before);
     if (!v->result) badm_i_error(&v->error, BADM_OK, "", "", NULL, 0, 0);
@@ -14976,6 +15046,7 @@ BADM_I_OFTEN
 #undef BADM_I_MALLOC
 #undef BADM_I_MAP
 #undef BADM_I_METHOD
+#undef BADM_I_BADM_BEGIN
 #undef BADM_I_MICRO
 #undef BADM_I_MULTIPLY_ADD
 #undef BADM_I_APART
@@ -15021,6 +15092,7 @@ BADM_I_OFTEN
 #undef BADM_I_PACK_COLUMNS
 #undef BADM_I_PACK_TERMS
 #undef BADM_I_PAD
+#undef BADM_I_PLACE
 #undef BADM_I_PAIRS
 #undef BADM_I_PAIRS_BACK
 #undef BADM_I_PLAIN_FUSED
@@ -15057,6 +15129,7 @@ BADM_I_OFTEN
 #undef BADM_I_WAIT_AWAKE
 #undef BADM_I_LANE
 #undef BADM_I_SOME
+#undef BADM_I_MOST
 #undef BADM_I_WIDEST
 #undef BADM_I_WINDOW
 #undef BADM_I_WORDS

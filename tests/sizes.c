@@ -70,15 +70,16 @@ static badm_tensor *loss(badm_tape *t, const badm_batch *b, void *user)
 static badm_memory memory;
 static net layers;
 
-/* NULL: there was not enough memory. */
-static badm_trainer *begin(void)
+static badm_trainer *tr;
+
+/* The desc has left the stack when training begins. */
+static __attribute__((noinline)) int begin(void)
 {
     badm_trainer_desc d;
-    badm_trainer *tr;
     badm_model *m;
     badm_memory_block(&memory, block.bytes, sizeof block.bytes);
     m = badm_model_new_in(&memory, 1);
-    if (!m) return NULL;
+    if (!m) return 0;
     layers.hidden = badm_linear_new(m, "h", INPUTS, HIDDEN);
     layers.output = badm_linear_new(m, "o", HIDDEN, OUTPUTS);
     badm_trainer_defaults(&d);
@@ -86,10 +87,10 @@ static badm_trainer *begin(void)
     d.monitors = 0;
     d.sigma = 0.5f;
     d.rho = 4.5f;
-    return badm_trainer_new(&tr, &d) == BADM_OK ? tr : NULL;
+    return badm_trainer_new(&tr, &d) == BADM_OK;
 }
 
-static int train(badm_trainer *tr, int steps, float *last)
+static __attribute__((noinline)) int train(int steps, float *last)
 {
     badm_report r;
     r.loss = 0;
@@ -101,7 +102,7 @@ static int train(badm_trainer *tr, int steps, float *last)
 #ifndef SIZES_QUIET
 enum { PAINT = 0xC5, DEPTH = SIZES_STACK };
 
-/* Fills what the stack will be, from here down; then counts how much of it has been written to. */
+/* Fills what the stack will be, from main's frame down; then counts how much of it has been written to. */
 static __attribute__((noinline)) size_t stack_paint(int again)
 {
     volatile unsigned char *low = (volatile unsigned char *)((uintptr_t)__builtin_frame_address(0) - DEPTH - 64u);
@@ -131,20 +132,17 @@ static uint32_t count_end(void) { return (0xFFFFFFu - systick[2]) * 40u; }
 
 int main(void)
 {
-    badm_trainer *tr;
     float last = 0;
     int fine;
 #ifdef SIZES_QUIET
     emit_begin();
-    tr = begin();
-    fine = tr && train(tr, STEPS, &last);
+    fine = begin() && train(STEPS, &last);
     emit(fine && last < 0.1f ? '+' : '-');
 #else
     uint32_t bits;
     emit_begin();
     stack_paint(0);
-    tr = begin();
-    fine = tr && train(tr, STEPS, &last);
+    fine = begin() && train(STEPS, &last);
     emit_number("stack ", (uint32_t)stack_paint(1));
     if (!fine) emit_text("failed\n");
     emit_number("block ", (uint32_t)(sizeof block.bytes - badm_memory_left(&memory)));
@@ -154,7 +152,7 @@ int main(void)
     emit('\n');
 #ifdef SIZES_COUNTER
     count_begin();
-    if (!train(tr, 10, &last)) return emit_end(1);
+    if (!train(10, &last)) return emit_end(1);
     emit_number("step ", count_end() / 10);
 #endif
 #endif
