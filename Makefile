@@ -56,7 +56,7 @@ bench-tasks:                    ## whole tasks against PyTorch: language, images
 bench-methods:                  ## pdADMM, growing batches, aggregation by presence and their peers DATA=dir [ONLY=pdadmm|growth|...]
 	@CC="$(CC)" BUILD="$(BUILD)" sh bench/tasks.sh methods "$(DATA)" $(ONLY)
 
-sizes:                          ## bytes of an XOR program and of the whole implementation
+sizes:                          ## flash, block, stack and instructions a step of programs that train, on small machines
 	@sh tests/sizes.sh
 
 mutants:                        ## plant 54 faults in badm.h one by one: does `make test` see them?
