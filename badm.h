@@ -126,7 +126,7 @@
        BADM_CBLAS_HEADER      its header: default <cblas.h>; -DBADM_CBLAS_HEADER='"openblas/cblas.h"' or '<Accelerate/Accelerate.h>'
        BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
        BADM_NO_PDADMM, BADM_NO_SPARSE_SGD, BADM_NO_GROWTH     everywhere: leave out these methods
-       BADM_SMALL             a third of the code and less memory, for microcontrollers: BADM in the collapsed form with the plain metric,
+       BADM_SMALL             not half of the code and less memory, for microcontrollers: BADM in the collapsed form with the plain metric,
                               and the other methods; in one block; without threads, schedules (`rates` remains), clipping, ridge,
                               monitors (the report has loss and accuracy), layers with buffers, tables by presence, normal initial
                               values. Asked for, they are refused with BADM_ERR_BUILD. The same bits. Best with BADM_NO_TEXT
@@ -10455,14 +10455,16 @@ static void badm_i_make_groups(badm_trainer *tr)
     badm_i_range *first = tr->range;                /* of the span */
     size_t i, size = 0;
     tr->settings = tr->model->settings;
-    for (i = 0; !BADM_I_FULL && i < tr->range_count; i++) {
-        tr->range[i].span = badm_i_range_size(&tr->range[i]);
-        tr->range[i].ranges = 1;
-        tr->group_count = 1;
+    if (!BADM_I_FULL) {                             /* one group; each range is a span */
+        for (i = 0; i < tr->range_count; i++) {
+            tr->range[i].span = badm_i_range_size(&tr->range[i]);
+            tr->range[i].ranges = 1;
+        }
         group->first = 0;
         group->count = (uint32_t)tr->range_count;
+        tr->group_count = 1;
+        return;
     }
-    if (!BADM_I_FULL) return;
     for (i = 0; i < tr->range_count; i++) {
         badm_i_range *r = &tr->range[i], *before = i > 0 ? r - 1 : r;
         const badm_i_record *p = r->param, *last = before->param;

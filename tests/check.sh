@@ -82,7 +82,7 @@ check_tests_clang() { need clang clang; suite clang "-O1"; }
 check_tests_native_contract()
 {
     need gcc gcc
-    only="test_math test_random test_kernels test_autodiff test_methods test_workers" suite gcc "-O2 -march=native -ffp-contract=fast"
+    only="test_math test_random test_kernels test_autodiff test_methods test_workers" suite gcc "-O3 -march=native -ffp-contract=fast"
 }
 
 check_tests_no_threads() { need tcc tcc; only=$quick suite tcc "-DBADM_NO_THREADS"; }      # compiles fastest

@@ -266,7 +266,7 @@ port_gesture()
     [ -n "${DATA-}" ] || { echo "without recordings: make ports DATA=folder with sensor/magic_wand.tar.gz"; exit 78; }
     need gcc gcc
     gcc -std=c99 -O2 -I. examples/gesture/train.c -o "$dir/train" -lpthread -lm && "$dir/train" "$DATA" "$dir" || return 1
-    gcc -std=c99 -O2 -I. -I"$dir" -DGESTURE_BLOCK=300000 examples/gesture/main.c -o "$dir/here" && "$dir/here" >"$dir/said" || return 1
+    gcc -std=c99 -O2 -I. -I"$dir" examples/gesture/main.c -o "$dir/here" && "$dir/here" >"$dir/said" || return 1
     program=examples/gesture/main.c does=runs ram=0x10000 stack=4k flags="-I$dir"
     port_cortex_m4f || return 1
     cat "$dir/printed"

@@ -9,7 +9,7 @@
 #include "gesture.h"
 
 #ifndef GESTURE_BLOCK
-#define GESTURE_BLOCK (24 * 1024)
+#define GESTURE_BLOCK (sizeof(void *) > 4 ? 96 * 1024 : 24 * 1024)         /* desktops pack matrices for wide vectors */
 #endif
 enum { GESTURE_EPOCHS = 30, GESTURE_BATCH = 4 };
 
