@@ -1331,13 +1331,10 @@ int memcmp(const void *a, const void *b, size_t n);
 extern "C" {
 #endif
 
-/* Without texts an error is its code: nothing else is kept that only a sentence would say. */
 #ifdef BADM_NO_TEXT
 #define BADM_I_TEXT(s) ""
-#define BADM_I_SAYS 0
 #else
 #define BADM_I_TEXT(s) s
-#define BADM_I_SAYS 1
 #endif
 
 #if UINTPTR_MAX > 0xFFFFFFFFu
@@ -2244,25 +2241,24 @@ BADM_API size_t badm_error_text(const badm_error *e, char *buf, size_t n)
 #define BADM_I_SENTENCE 320
 #endif
 
-/* What a handle's error function returns; "" if there is none. */
-static const char *badm_i_sentence(const badm_error *e, char out[BADM_I_SENTENCE])
-{
-    out[0] = 0;
-    badm_error_text(e, out, BADM_I_SENTENCE);
-    return out;
-}
+/* An error inside the library: without texts its code alone. badm_error is what users get of it.
+   badm_i_error fills *e and returns code. */
+#ifdef BADM_NO_TEXT
+typedef struct badm_i_fault { badm_result code; } badm_i_fault;
 
-/* Fills *e (may be NULL), returns code. */
-BADM_I_ASIDE static badm_result badm_i_error(badm_error *e, badm_result code, const char *operation, const char *message,
+BADM_I_INLINE badm_result badm_i_error(badm_i_fault *e, badm_result code, const char *operation, const char *message, const char *name,
+                                       unsigned long n0, unsigned long n1)
+{
+    (void)operation; (void)message; (void)name; (void)n0; (void)n1;
+    return e->code = code;
+}
+#else
+typedef badm_error badm_i_fault;
+
+BADM_I_ASIDE static badm_result badm_i_error(badm_i_fault *e, badm_result code, const char *operation, const char *message,
                                              const char *name, unsigned long n0, unsigned long n1)
 {
     size_t i = 0;
-    if (!e) return code;
-    if (!BADM_I_SAYS) {
-        e->code = code;
-        e->operation = e->message = "";
-        return code;
-    }
     memset(e, 0, sizeof *e);
     e->code = code;
     e->operation = operation;
@@ -2273,19 +2269,44 @@ BADM_I_ASIDE static badm_result badm_i_error(badm_error *e, badm_result code, co
     e->name[i] = 0;
     return code;
 }
-
-/* An error as models and trainers keep it. */
-#ifdef BADM_NO_TEXT
-typedef struct badm_i_kept { badm_result code; } badm_i_kept;
-static void badm_i_keep(badm_i_kept *kept, const badm_error *e) { kept->code = e->code; }
-static void badm_i_recall(const badm_i_kept *kept, badm_error *e) { badm_i_error(e, kept->code, "", "", NULL, 0, 0); }
-static void badm_i_keep_shape(badm_i_kept *kept, const badm_shape *s) { (void)kept; (void)s; }
-#else
-typedef badm_error badm_i_kept;
-static void badm_i_keep(badm_i_kept *kept, const badm_error *e) { *kept = *e; }
-static void badm_i_recall(const badm_i_kept *kept, badm_error *e) { *e = *kept; }
-static void badm_i_keep_shape(badm_i_kept *kept, const badm_shape *s) { kept->a = *s; }
 #endif
+
+/* The shapes that the sentence calls %a and %b; NULL: none. */
+static void badm_i_error_shapes(badm_i_fault *e, const badm_shape *a, const badm_shape *b)
+{
+#ifdef BADM_NO_TEXT
+    (void)e; (void)a; (void)b;
+#else
+    if (a) e->a = *a;
+    if (b) e->b = *b;
+#endif
+}
+
+/* What a handle's error function returns; "" if there is none. */
+static const char *badm_i_sentence(const badm_i_fault *e, char out[BADM_I_SENTENCE])
+{
+    out[0] = 0;
+#ifdef BADM_NO_TEXT
+    (void)e;
+#else
+    badm_error_text(e, out, BADM_I_SENTENCE);
+#endif
+    return out;
+}
+
+/* The last thing a public function does that has an error to give. out: may be NULL. */
+static badm_result badm_i_error_out(const badm_i_fault *e, badm_error *out)
+{
+    if (!out) return e->code;
+#ifdef BADM_NO_TEXT
+    memset(out, 0, sizeof *out);
+    out->code = e->code;
+    out->operation = out->message = "";
+#else
+    *out = *e;
+#endif
+    return e->code;
+}
 
 BADM_I_OFTEN
 
@@ -3062,7 +3083,7 @@ struct badm_model {
     uint32_t layout, settings;      /* settings: counts changes of the groups' factors */
     const float *map;
     size_t map_values, map_used;
-    badm_i_kept error, last;        /* the one that sticks; the one of the last call */
+    badm_i_fault error, last;        /* the one that sticks; the one of the last call */
     char sentence[BADM_I_SENTENCE];
 };
 
@@ -3095,15 +3116,12 @@ BADM_I_INLINE badm_i_record *badm_i_record_of(badm_param p) { return badm_i_reco
 static void badm_i_model_fail(badm_model *m, badm_result code, const char *operation, const char *message,
                               const char *name, unsigned long n0, unsigned long n1)
 {
-    badm_error e;
-    if (m->error.code != BADM_OK) return;
-    badm_i_error(&e, code, operation, message, name, n0, n1);
-    badm_i_keep(&m->error, &e);
+    if (m->error.code == BADM_OK) badm_i_error(&m->error, code, operation, message, name, n0, n1);
 }
 
-static badm_result badm_i_model_report(badm_model *m, const badm_error *e)
+static badm_result badm_i_model_report(badm_model *m, const badm_i_fault *e)
 {
-    badm_i_keep(&m->last, e);
+    m->last = *e;
     return e->code;
 }
 
@@ -3178,10 +3196,8 @@ BADM_API void badm_model_free(badm_model *m)
 
 BADM_API const char *badm_model_error(badm_model *m)
 {
-    badm_error e;
     if (!m) return badm_result_text(BADM_ERR_MEMORY);
-    badm_i_recall(m->error.code ? &m->error : &m->last, &e);
-    return badm_i_sentence(&e, m->sentence);
+    return badm_i_sentence(m->error.code ? &m->error : &m->last, m->sentence);
 }
 
 BADM_API badm_result badm_model_result(const badm_model *m) { return m ? m->error.code : BADM_ERR_MEMORY; }
@@ -3322,14 +3338,14 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
             badm_i_model_fail(m, BADM_ERR_ARGUMENT, who, BADM_I_TEXT("\"%n\": dimension %0 of %a is zero"), name, (unsigned long)i,
                               0);
             s.rank = (uint8_t)(i + 1);
-            badm_i_keep_shape(&m->error, &s);
+            badm_i_error_shapes(&m->error, &s, NULL);
             return p;
         }
     }
     n = badm_i_shape_size(&s);
     if (badm_i_times(n, sizeof(float)) == BADM_I_NONE || m->count >= (size_t)(badm_dim)-1 - 1) {
         badm_i_model_fail(m, BADM_ERR_MEMORY, who, BADM_I_TEXT("\"%n\": %a is more than this machine can address"), name, 0, 0);
-        badm_i_keep_shape(&m->error, &s);
+        badm_i_error_shapes(&m->error, &s, NULL);
         return p;
     }
     own = (char *)badm_i_alloc(m->memory, whole + 1);
@@ -3575,7 +3591,7 @@ BADM_API uint64_t badm_model_hash(const badm_model *m)
 
 BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from)
 {
-    badm_error e;
+    badm_i_fault e;
     size_t i;
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
     for (i = 0; i < to->count || i < from->count; i++) {
@@ -3690,7 +3706,7 @@ struct badm_tape {
     badm_i_spare spare[BADM_I_SPARES];
     uint32_t spares;
     badm_i_norms *norms;            /* of single samples' gradients; NULL: not wanted (>>diversity) */
-    badm_error error;
+    badm_i_fault error;
 };
 
 /* Into how many parts a loop is worth splitting: each `worth` a worker's while. */
@@ -3722,13 +3738,19 @@ static badm_shape badm_i_shape_of(const badm_tensor *x)
     return s;
 }
 
+static void badm_i_error_tensors(badm_i_fault *e, const badm_tensor *a, const badm_tensor *b)
+{
+    badm_shape s;
+    if (a) { s = badm_i_shape_of(a); badm_i_error_shapes(e, &s, NULL); }
+    if (b) { s = badm_i_shape_of(b); badm_i_error_shapes(e, NULL, &s); }
+}
+
 BADM_API badm_tensor *badm_fail(badm_tape *t, badm_result code, const char *operation, const char *message,
                                 const badm_tensor *a, const badm_tensor *b, unsigned long n0, unsigned long n1)
 {
     if (t->error.code == BADM_OK) {
         badm_i_error(&t->error, code, operation, message, NULL, n0, n1);
-        if (BADM_I_SAYS && a) t->error.a = badm_i_shape_of(a);
-        if (BADM_I_SAYS && b) t->error.b = badm_i_shape_of(b);
+        badm_i_error_tensors(&t->error, a, b);
     }
     return badm_i_empty();
 }
@@ -3838,7 +3860,21 @@ BADM_API void badm_tape_watch(badm_tape *t, badm_model *m, float *grads)
 }
 
 BADM_API size_t badm_tape_used(const badm_tape *t) { return t->used; }
-BADM_API const badm_error *badm_tape_error(const badm_tape *t) { return &t->error; }
+
+BADM_API const badm_error *badm_tape_error(const badm_tape *t)
+{
+#ifdef BADM_NO_TEXT
+#define BADM_X(name, value, text) { name, "", "", { { 0, 0, 0, 0 }, 0 }, { { 0, 0, 0, 0 }, 0 }, { 0, 0 }, { 0 } },
+    static const badm_error error[] = { BADM_RESULTS(BADM_X) };
+#undef BADM_X
+    size_t i = 0;
+    while (error[i].code != t->error.code && i + 1 < sizeof error / sizeof *error) i++;
+    return &error[i];
+#else
+    return &t->error;
+#endif
+}
+
 BADM_API float *badm_data(badm_tape *t, const badm_tensor *x) { (void)t; return x->data; }
 BADM_API int badm_is_dry(const badm_tape *t) { return t->dry; }
 BADM_API int badm_training(const badm_tape *t) { return t->training; }
@@ -7476,7 +7512,7 @@ static void badm_i_csr_rewind(uint32_t *start, uint32_t rows)
 
 /* Memory for `matrices` of them and `words` numbers of 4 bytes behind them. NULL: *e says why. */
 static badm_csr *badm_i_csr_alloc(badm_memory *mem, const char *operation, uint32_t rows, uint32_t cols, size_t n, size_t matrices,
-                                  size_t words, badm_error *e)
+                                  size_t words, badm_i_fault *e)
 {
     size_t bytes = badm_i_plus(matrices * sizeof(badm_csr), badm_i_times(words, sizeof(uint32_t)));
     badm_csr *a = NULL;
@@ -7518,7 +7554,7 @@ static void badm_i_csr_merge(uint32_t rows, uint32_t *start, uint32_t *column, f
 
 /* replace: of entries of the same place the last one counts, not their sum. */
 static badm_result badm_i_csr_build(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
-                                    const uint32_t *column, const float *value, int replace, badm_error *e)
+                                    const uint32_t *column, const float *value, int replace, badm_i_fault *e)
 {
     const char *operation = BADM_I_TEXT("badm_csr_new");
     badm_csr *a;
@@ -7595,15 +7631,15 @@ static badm_result badm_i_csr_build(badm_csr **out, badm_memory *mem, uint32_t r
 BADM_API badm_result badm_csr_new(badm_csr **out, badm_memory *mem, uint32_t rows, uint32_t cols, size_t n, const uint32_t *row,
                                   const uint32_t *column, const float *value, badm_error *err)
 {
-    badm_error here;
-    return badm_i_csr_build(out, mem, rows, cols, n, row, column, value, 0, err ? err : &here);
+    badm_i_fault e;
+    badm_i_csr_build(out, mem, rows, cols, n, row, column, value, 0, &e);
+    return badm_i_error_out(&e, err);
 }
 
-BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t nodes, size_t edges, const uint32_t *from,
-                                    const uint32_t *to, badm_error *err)
+static badm_result badm_i_csr_graph(badm_csr **out, badm_memory *mem, uint32_t nodes, size_t edges, const uint32_t *from,
+                                    const uint32_t *to, badm_i_fault *e)
 {
     const char *operation = BADM_I_TEXT("badm_csr_graph");
-    badm_error here, *e = err ? err : &here;
     badm_csr *a;
     uint32_t *start, *place, *columns, *unsorted, i, k;
     float *values;
@@ -7653,6 +7689,14 @@ BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t n
     a->turned = a;
     *out = a;
     return BADM_OK;
+}
+
+BADM_API badm_result badm_csr_graph(badm_csr **out, badm_memory *mem, uint32_t nodes, size_t edges, const uint32_t *from,
+                                    const uint32_t *to, badm_error *err)
+{
+    badm_i_fault e;
+    badm_i_csr_graph(out, mem, nodes, edges, from, to, &e);
+    return badm_i_error_out(&e, err);
 }
 
 BADM_API void badm_csr_free(badm_csr *a) { if (a) badm_i_free(a->memory, a); }
@@ -8515,7 +8559,7 @@ typedef struct badm_i_worker {
     uint32_t *index;                /* a piece's samples, evaluating */
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
     uint32_t *present;              /* of each row of tables that go by presence: this step's samples that look it up */
-    badm_i_kept error;              /* of the lowest slot that failed here */
+    badm_i_fault error;              /* of the lowest slot that failed here */
     uint32_t error_slot;
     badm_i_norms norms;
 } badm_i_worker;
@@ -8572,7 +8616,7 @@ typedef struct badm_i_evaluation {
     badm_i_sum loss, count;
     uint32_t hits, hits_of;
     badm_result result;
-    badm_error error;
+    badm_i_fault error;
 } badm_i_evaluation;
 
 struct badm_trainer {
@@ -8621,7 +8665,7 @@ struct badm_trainer {
     /* */
     uint32_t tape_growths;
     size_t memory_wanted;
-    badm_i_kept error;
+    badm_i_fault error;
     char sentence[BADM_I_SENTENCE];
 };
 
@@ -8899,10 +8943,10 @@ static float badm_i_scale(const badm_trainer *tr, const badm_i_record *r)
 }
 
 /* Keeps the error of the lowest slot. */
-static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const badm_error *e)
+static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const badm_i_fault *e)
 {
     if (w->error.code == BADM_OK || slot < w->error_slot) {
-        badm_i_keep(&w->error, e);
+        w->error = *e;
         w->error_slot = slot;
     }
     return e->code;
@@ -8910,7 +8954,7 @@ static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const bad
 
 /* Builds the graph of one piece; NULL, and e filled, unless it is there and finite where a loss is wanted. */
 static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *user, const badm_batch *b, int is_loss,
-                                   badm_error *e)
+                                   badm_i_fault *e)
 {
     badm_tape *t = &w->tape;
     badm_tensor *y = graph(t, b, user);
@@ -8923,7 +8967,7 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
     if (badm_size(y) != 1) {
         badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
                      0);
-        if (BADM_I_SAYS) e->a = badm_i_shape_of(y);
+        badm_i_error_tensors(e, y, NULL);
         return NULL;
     }
     if (y->data && !badm_i_is_finite(y->data[0])) {
@@ -9058,7 +9102,7 @@ static badm_result badm_i_slot_norms(badm_trainer *tr, badm_i_worker *w, uint32_
                                      float *grads)
 {
     badm_tape *t = &w->tape;
-    badm_error e;
+    badm_i_fault e;
     uint32_t i, begun = t->begun;
     uint8_t buffers = t->buffers;
     badm_result result = BADM_OK;
@@ -9094,7 +9138,7 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_tape *t = &w->tape;
     uint32_t done = 0, pieces = (s->samples + tr->piece - 1) / tr->piece, counted = 0, hits = 0, hits_of = 0, piece;
     badm_i_sum loss = { 0, 0 }, squares = { 0, 0 };
-    badm_error e;
+    badm_i_fault e;
     size_t i;
     float each, norm;
     int measures = BADM_I_FULL && tr->measuring && tr->d.diversity == BADM_DIVERSITY_EXACT && k == 0;
@@ -9199,7 +9243,7 @@ static void badm_i_divide(badm_trainer *tr, uint32_t count, uint32_t active)
 /* After each sub-batch: the watchdog's callback. */
 static badm_result badm_i_slot_report(badm_trainer *tr, badm_i_worker *w, uint32_t number)
 {
-    badm_error e;
+    badm_i_fault e;
     if (!tr->d.on_sub_batch || !tr->d.on_sub_batch(number, tr->active, tr->d.on_sub_batch_user)) return BADM_OK;
     badm_i_error(&e, BADM_ERR_CANCELLED, BADM_I_TEXT("badm_step"), BADM_I_TEXT("cancelled by on_sub_batch"), NULL, 0, 0);
     return badm_i_worker_fail(w, number, &e);
@@ -9547,7 +9591,7 @@ static void badm_i_job_local_steps(void *of, uint32_t worker, uint32_t s)
             }
         }
         if (!badm_i_all_finite(tr->level, d, tr->n)) {
-            badm_error e;
+            badm_i_fault e;
             badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("local steps of sub-batch %0 diverge"),
                          NULL, s, 0);
             tr->slot[s].result = badm_i_worker_fail(w, s, &e);
@@ -10287,7 +10331,7 @@ BADM_API float badm_schedule_factor(const badm_schedule *s, uint64_t step)
 
 /* ---- checking a desc ---- */
 
-static badm_result badm_i_refuse(badm_error *e, const char *message, unsigned long n0, unsigned long n1)
+static badm_result badm_i_refuse(badm_i_fault *e, const char *message, unsigned long n0, unsigned long n1)
 {
     return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_trainer_desc"), message, NULL, n0, n1);
 }
@@ -10305,7 +10349,7 @@ static int badm_i_uses_metric(const badm_trainer_desc *d, badm_metric metric)
 
 static int badm_i_at_least(float x, float least) { return x >= least && badm_i_is_finite(x); }
 
-static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_error *e)
+static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_i_fault *e)
 {
     if (is_badm && !(r->sigma > 0 && badm_i_is_finite(r->sigma)))
         return badm_i_refuse(e, BADM_I_TEXT("sigma: a number > 0 is expected"), 0, 0);
@@ -10315,7 +10359,7 @@ static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_err
     return BADM_OK;
 }
 
-static badm_result badm_i_check_diversity(const badm_trainer_desc *d, badm_error *e)
+static badm_result badm_i_check_diversity(const badm_trainer_desc *d, badm_i_fault *e)
 {
     if (d->diversity == BADM_DIVERSITY_OFF) return BADM_OK;
 #ifdef BADM_NO_GROWTH
@@ -10330,7 +10374,7 @@ static badm_result badm_i_check_diversity(const badm_trainer_desc *d, badm_error
 #endif
 }
 
-static badm_result badm_i_check_presence(const badm_trainer_desc *d, badm_error *e)
+static badm_result badm_i_check_presence(const badm_trainer_desc *d, badm_i_fault *e)
 {
     if (!d->model->present) return BADM_OK;
     if (d->allreduce || d->local_steps > 1 || d->form == BADM_PER_SLOT || d->second_moment_of_slots || d->balance > 0)
@@ -10340,7 +10384,7 @@ static badm_result badm_i_check_presence(const badm_trainer_desc *d, badm_error 
 }
 
 /* What BADM_SMALL leaves out of trainers. */
-static badm_result badm_i_check_small(const badm_trainer_desc *d, badm_error *e)
+static badm_result badm_i_check_small(const badm_trainer_desc *d, badm_i_fault *e)
 {
     if (BADM_I_FULL || (d->form == BADM_COLLAPSED && d->metric == BADM_PLAIN && d->local_steps == 1 && d->diversity == BADM_DIVERSITY_OFF
                         && d->schedule.kind == BADM_CONSTANT_RATE && !d->schedule.warmup && !(d->clip > 0) && !(d->ridge > 0)
@@ -10351,12 +10395,12 @@ static badm_result badm_i_check_small(const badm_trainer_desc *d, badm_error *e)
                         NULL, 0, 0);
 }
 
-static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_error *e)
+static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_i_fault *e)
 {
     int is_badm = d->method == NULL;
     badm_rates rates;
     size_t indices;
-    if (d->model->error.code) { badm_i_recall(&d->model->error, e); return e->code = BADM_ERR_STATE; }
+    if (d->model->error.code) { *e = d->model->error; return e->code = BADM_ERR_STATE; }
     if (!d->loss) return badm_i_refuse(e, BADM_I_TEXT("there is no loss callback"), 0, 0);
     if (d->model->trainable == 0)
         return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("the model has no parameter to train"),
@@ -10604,13 +10648,14 @@ static uint32_t badm_i_most_threads(const badm_trainer *tr)
 }
 
 /* Runs the loss callback without numbers on the largest piece and fills in what a tape needs; the tape itself stands in the space too,
-   as stacks are small where memory is. */
-static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t bytes, badm_error *e)
+   as stacks are small where memory is. Where it fails for want of space, memory_wanted says what it has come to want, otherwise 0. */
+static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t bytes, badm_i_fault *e)
 {
     size_t head = badm_i_round_up(sizeof(badm_tape), BADM_I_ALIGN);
     badm_tape *t = (badm_tape *)(void *)space;
     badm_batch b;
     badm_tensor *y;
+    tr->memory_wanted = head;
     if (bytes < head)
         return badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"), BADM_I_TEXT("the arena of %0 bytes is full: at least %1 are needed"),
                             NULL, (unsigned long)bytes, (unsigned long)head);
@@ -10622,11 +10667,12 @@ static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t
     t->team = badm_i_most_threads(tr);
     b.count = tr->piece;
     y = tr->d.loss(t, &b, tr->d.user);
+    tr->memory_wanted = t->wanted;
     if (t->error.code) { *e = t->error; return e->code; }
     if (!y || badm_size(y) != 1) {
         badm_i_error(e, BADM_ERR_SHAPE, BADM_I_TEXT("loss callback"), BADM_I_TEXT("it returned %a, a scalar is expected"), NULL, 0,
                      0);
-        if (BADM_I_SAYS && y) e->a = badm_i_shape_of(y);
+        badm_i_error_tensors(e, y, NULL);
         return e->code;
     }
     tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t->planned, t->gradient_bytes), badm_i_plus(t->scratch_needed,
@@ -10637,7 +10683,7 @@ static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t
 }
 
 /* The dry run in whatever memory there is for the moment: the free part of a block, or pieces that grow. */
-static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
+static badm_result badm_i_measure_tape(badm_trainer *tr, badm_i_fault *e)
 {
     badm_memory *mem = tr->memory;
     size_t bytes;
@@ -10659,8 +10705,7 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_error *e)
                                 BADM_I_TEXT("no memory for a dry run of %0 bytes"), NULL, (unsigned long)bytes, 0);
         r = badm_i_dry_run(tr, space, bytes, e);
         badm_i_free(mem, space);
-        if (r != BADM_ERR_MEMORY || bytes >= ((size_t)1 << (sizeof(size_t) * 8 - 5))) return r;
-        if (e->operation && !badm_i_equal(e->operation, BADM_I_TEXT("tape"))) return r;       /* not for want of space */
+        if (r != BADM_ERR_MEMORY || !tr->memory_wanted || bytes >= ((size_t)1 << (sizeof(size_t) * 8 - 5))) return r;
     }
 }
 
@@ -10670,7 +10715,7 @@ static size_t badm_i_cost(const badm_memory *mem, size_t bytes)
     return mem && mem->block ? badm_i_plus(badm_i_round_up(bytes, BADM_I_ALIGN), BADM_I_HEAD) : badm_i_alloc_cost(bytes);
 }
 
-static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, badm_error *e)
+static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, badm_i_fault *e)
 {
     badm_i_carver count = { NULL, 0 };
     badm_result r;
@@ -10730,20 +10775,18 @@ BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *byte
 {
     badm_i_plan_space space;
     badm_trainer *plan = badm_i_plan_in(d, &space);
-    badm_error e;
+    badm_i_fault e;
     badm_result r = badm_i_plan(plan, d, &e);
     *bytes = r ? 0 : plan->memory_wanted;
     if (r && d && d->filled == BADM_I_FILLED && d->model) badm_i_model_report(d->model, &e);
     return r;
 }
 
-static void badm_i_log_error(const badm_trainer *tr, const badm_error *e)
+static void badm_i_log_error(const badm_trainer *tr, const badm_i_fault *e)
 {
     char text[BADM_I_SENTENCE];
     if (!BADM_I_FULL || !tr->d.log) return;
-    text[0] = 0;
-    badm_error_text(e, text, sizeof text);
-    tr->d.log(e->code, text, tr->d.log_user);
+    tr->d.log(e->code, badm_i_sentence(e, text), tr->d.log_user);
 }
 
 BADM_API void badm_trainer_free(badm_trainer *tr)
@@ -10757,7 +10800,7 @@ BADM_API void badm_trainer_free(badm_trainer *tr)
     badm_i_free(mem, tr);
 }
 
-static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *plan, badm_error *e)
+static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *plan, badm_i_fault *e)
 {
     badm_i_carver take;
     badm_trainer *tr;
@@ -10795,7 +10838,7 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
 {
     badm_i_plan_space space;
     badm_trainer *plan = badm_i_plan_in(d, &space);
-    badm_error e;
+    badm_i_fault e;
     badm_result r;
     *out = NULL;
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
@@ -10810,7 +10853,7 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
     } else if (r == BADM_ERR_MEMORY && d->memory && d->memory->block) {
         badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"),
                      BADM_I_TEXT("the block's %1 bytes are too few even to measure the graph; more than %0 are needed"), NULL,
-                     e.number[1], (unsigned long)badm_memory_left(d->memory));
+                     (unsigned long)(plan ? plan->memory_wanted : sizeof *plan), (unsigned long)badm_memory_left(d->memory));
     }
     if (r && d && d->filled == BADM_I_FILLED && d->model) {
         badm_i_model_report(d->model, &e);
@@ -10819,11 +10862,11 @@ BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_des
     return r;
 }
 
-static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
+static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_i_fault *e)
 {
     tr->error.code = e->code;
     if (e->code) {
-        badm_i_keep(&tr->error, e);
+        tr->error = *e;
         badm_i_log_error(tr, e);
     }
     return e->code;
@@ -10831,9 +10874,7 @@ static badm_result badm_i_trainer_report(badm_trainer *tr, const badm_error *e)
 
 BADM_API const char *badm_trainer_error(badm_trainer *tr)
 {
-    badm_error e;
-    badm_i_recall(&tr->error, &e);
-    return badm_i_sentence(&e, tr->sentence);
+    return badm_i_sentence(&tr->error, tr->sentence);
 }
 
 BADM_API badm_model *badm_trainer_model(badm_trainer *tr) { return tr->model; }
@@ -10929,21 +10970,21 @@ static int badm_i_wants_mean(const badm_trainer *tr)
 
 /* ---- the step ---- */
 
-static badm_result badm_i_exchange(badm_trainer *tr, float *buf, size_t n, badm_error *e)
+static badm_result badm_i_exchange(badm_trainer *tr, float *buf, size_t n, badm_i_fault *e)
 {
     if (!BADM_I_FULL || !tr->d.allreduce || !tr->d.allreduce(buf, n, tr->d.allreduce_user)) return BADM_OK;
     return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("allreduce reported a failure"), NULL, 0, 0);
 }
 
 /* The first failed slot's error; a tape that was too small is enlarged and 1 returned, when that is possible. */
-static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
+static int badm_i_slots_failed(badm_trainer *tr, badm_i_fault *e)
 {
     uint32_t i, first = tr->active, grown = 0;
     for (i = tr->active; i > 0; i--) if (tr->slot[i - 1].result) first = i - 1;
     e->code = BADM_OK;
     if (first == tr->active) return 0;
     for (i = 0; i < tr->workers; i++)
-        if (tr->worker[i].error.code && tr->worker[i].error_slot == first) badm_i_recall(&tr->worker[i].error, e);
+        if (tr->worker[i].error.code && tr->worker[i].error_slot == first) *e = tr->worker[i].error;
     if (!BADM_I_FULL || e->code != BADM_ERR_MEMORY) return 0;          /* a block has no more */
     for (i = 0; i < tr->workers; i++) {
         badm_tape *t = &tr->worker[i].tape;
@@ -10969,12 +11010,12 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_error *e)
 }
 
 /* Loss, counts and success over slots and machines; sets alpha_s and tr->share = 1/all samples that counted. */
-static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *out)
+static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, badm_report *out)
 {
     float all[6] = { 0, 0, 0, 0, 0, 0 };        /* counted, loss times counted, hits, of, failures, square times counted */
     badm_i_sum loss = { 0, 0 }, square = { 0, 0 };
     uint32_t s;
-    badm_error other;
+    badm_i_fault other;
     for (s = 0; s < tr->active; s++) {
         const badm_i_slot *slot = &tr->slot[s];
         all[0] += (float)slot->count;
@@ -11003,7 +11044,7 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_error *e, badm_report *o
 
 /* What slots and machines have made of the model's buffers becomes their new values, in slot 0's place until the step is
    accepted. */
-static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_error *e)
+static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_i_fault *e)
 {
     size_t i, j, n;
     uint32_t s;
@@ -11034,7 +11075,7 @@ static void badm_i_commit_buffers(badm_trainer *tr)
 }
 
 /* sigma, rho and lr of this step. */
-static badm_result badm_i_rates_now(badm_trainer *tr, badm_error *e)
+static badm_result badm_i_rates_now(badm_trainer *tr, badm_i_fault *e)
 {
     badm_rates *r = &tr->rates;
     float factor = BADM_I_FULL ? badm_schedule_factor(&tr->d.schedule, tr->step) : 1.0f;
@@ -11073,12 +11114,12 @@ static void badm_i_measure(badm_trainer *tr, uint32_t count, float square)
 }
 
 static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
-                               badm_error *e)
+                               badm_i_fault *e)
 {
     uint32_t i, total;
     int per_slot = BADM_I_FULL && tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
     float square;
-    badm_error other;
+    badm_i_fault other;
     if (tr->layout != tr->model->layout)
         return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_step"),
                             BADM_I_TEXT("parameters were added, frozen, unfrozen or given a metric after the trainer was made"), NULL, 0, 0);
@@ -11168,7 +11209,7 @@ static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *inde
                                           badm_report *report)
 {
     badm_report out;
-    badm_error e;
+    badm_i_fault e;
     badm_i_fpu before = badm_i_fpu_enter();
     memset(&out, 0, sizeof out);
     e.code = BADM_OK;
@@ -11179,7 +11220,7 @@ static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *inde
 
 BADM_API badm_result badm_step(badm_trainer *tr, const uint32_t *index, uint32_t count, badm_report *report)
 {
-    badm_error e;
+    badm_i_fault e;
     if (count > 0 && count < tr->slots) {
         badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_step"),
                      BADM_I_TEXT("%0 slots but %1 samples; badm_epoch() shortens the last batch by itself"), NULL, tr->slots, count);
@@ -11194,7 +11235,7 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
     badm_i_sum loss = { 0, 0 }, hits = { 0, 0 };
     uint32_t counted = 0;
     badm_i_fpu before;
-    badm_error e;
+    badm_i_fault e;
     memset(&p, 0, sizeof p);
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
     if (n == 0 || batch == 0 || batch > tr->d.max_batch) {
@@ -11246,7 +11287,7 @@ static void badm_i_job_evaluate(void *of, uint32_t worker, uint32_t job)
     badm_tape *t = &w->tape;
     badm_batch b;
     badm_tensor *y;
-    badm_error e;
+    badm_i_fault e;
     uint32_t i, first = job * v->piece;
     memset(&b, 0, sizeof b);
     b.count = v->n - first < v->piece ? v->n - first : v->piece;
@@ -11262,9 +11303,9 @@ static void badm_i_job_evaluate(void *of, uint32_t worker, uint32_t job)
     if (y && v->out && badm_size(y) != (size_t)b.count * v->width) {
         badm_i_error(&e, BADM_ERR_SHAPE, BADM_I_TEXT("badm_predict"),
                      BADM_I_TEXT("the graph returned %a, %0 samples of %1 numbers are expected"), NULL, b.count, v->width);
-        e.a = badm_i_shape_of(y);
+        badm_i_error_tensors(&e, y, NULL);
     }
-    if (e.code) { badm_i_keep(&w->error, &e); w->error_slot = job; }
+    if (e.code) { w->error = e; w->error_slot = job; }
     else if (v->out) memcpy(v->out + (size_t)first * v->width, y->data, badm_size(y) * sizeof(float));
     badm_i_await(&tr->pool, &tr->pool.turn, job);
     if (e.code && !v->result) { v->result = e.code; v->error = e; }
@@ -11281,7 +11322,7 @@ static void badm_i_job_evaluate(void *of, uint32_t worker, uint32_t job)
 static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
 {
     badm_i_fpu before = badm_i_fpu_enter();
-    badm_error e;
+    badm_i_fault e;
     v->piece = tr->piece;
     do {
         memset(&v->loss, 0, sizeof v->loss);
@@ -11292,7 +11333,7 @@ static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
         badm_i_divide(tr, tr->slots, tr->slots);
         badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->work * (v->n / v->piece + 1) < 60000u, 0);
         tr->evaluation = NULL;
-        if (v->result) { tr->slot[0].result = v->result; badm_i_keep(&tr->worker[0].error, &v->error); tr->worker[0].error_slot = 0; }
+        if (v->result) { tr->slot[0].result = v->result; tr->worker[0].error = v->error; tr->worker[0].error_slot = 0; }
     } while (badm_i_slots_failed(tr, &e));
     badm_i_fpu_set(before);
     if (!v->result) badm_i_error(&v->error, BADM_OK, "", "", NULL, 0, 0);
@@ -11504,7 +11545,7 @@ BADM_API void badm_growth_rates(badm_rates *r, uint64_t step, void *growth)
 
 static badm_result badm_i_growth_refuse(badm_trainer *tr, const char *message, unsigned long n0, unsigned long n1)
 {
-    badm_error e;
+    badm_i_fault e;
     badm_i_error(&e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_growth"), message, NULL, n0, n1);
     return badm_i_trainer_report(tr, &e);
 }
@@ -11614,11 +11655,11 @@ struct badm_pdadmm {
     uint64_t iteration;
     badm_i_pool pool;
     uint8_t broken;
-    badm_error error;
+    badm_i_fault error;
     char sentence[BADM_I_SENTENCE];
 };
 
-static badm_result badm_i_pd_refuse(badm_error *e, const char *message, unsigned long n0, unsigned long n1)
+static badm_result badm_i_pd_refuse(badm_i_fault *e, const char *message, unsigned long n0, unsigned long n1)
 {
     return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_pdadmm_desc"), message, NULL, n0, n1);
 }
@@ -11989,7 +12030,7 @@ static void badm_i_pd_order(badm_pdadmm *p)
 }
 
 /* Memory for layers whose records have sizes; the block that was there is the caller's to free. */
-static badm_result badm_i_pd_room(badm_pdadmm *p, badm_i_pd_layer *layer, uint32_t layers, badm_error *e)
+static badm_result badm_i_pd_room(badm_pdadmm *p, badm_i_pd_layer *layer, uint32_t layers, badm_i_fault *e)
 {
     badm_i_carver c = { NULL, 0 };
     unsigned char *block;
@@ -12007,7 +12048,7 @@ static badm_result badm_i_pd_room(badm_pdadmm *p, badm_i_pd_layer *layer, uint32
 }
 
 /* Every way in which a desc can be wrong. */
-static badm_result badm_i_pd_check(const badm_pdadmm_desc *d, badm_error *e)
+static badm_result badm_i_pd_check(const badm_pdadmm_desc *d, badm_i_fault *e)
 {
     const badm_i_record *before = NULL;
     uint32_t i, classes;
@@ -12070,9 +12111,8 @@ static badm_i_pd_layer *badm_i_pd_records(badm_memory *mem, uint32_t layers)
     return (badm_i_pd_layer *)badm_i_alloc(mem, badm_i_times(layers, sizeof(badm_i_pd_layer) + sizeof(uint32_t)));
 }
 
-BADM_API badm_result badm_pdadmm_new(badm_pdadmm **out, const badm_pdadmm_desc *d, badm_error *err)
+static badm_result badm_i_pd_new(badm_pdadmm **out, const badm_pdadmm_desc *d, badm_i_fault *e)
 {
-    badm_error here, *e = err ? err : &here;
     badm_i_carver c = { NULL, 0 };
     badm_i_fpu before;
     badm_pdadmm *p = NULL, plan;
@@ -12126,13 +12166,20 @@ BADM_API badm_result badm_pdadmm_new(badm_pdadmm **out, const badm_pdadmm_desc *
     return BADM_OK;
 }
 
+BADM_API badm_result badm_pdadmm_new(badm_pdadmm **out, const badm_pdadmm_desc *d, badm_error *err)
+{
+    badm_i_fault e;
+    badm_i_pd_new(out, d, &e);
+    return badm_i_error_out(&e, err);
+}
+
 BADM_API badm_result badm_pdadmm_grow(badm_pdadmm *p, const badm_linear *added, uint32_t count)
 {
     uint32_t layers = p->d.layers + count, last = p->d.layers - 1, i;
     size_t width = p->layer[last].in, n = p->d.samples, j;
     badm_i_pd_layer *layer;
     unsigned char *block = p->block;
-    badm_error *e = &p->error;
+    badm_i_fault *e = &p->error;
     badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
     for (i = 0; i < count; i++) {
         const badm_i_record *w = badm_i_record_of(added[i].weight), *b = badm_i_record_of(added[i].bias);
@@ -12247,7 +12294,7 @@ struct badm_sparse_sgd {
     uint32_t from, step, epoch;     /* the next batch's place in the epoch; batches of it done; epochs done */
     badm_i_sum *part;               /* of sums over samples, by runs of BADM_I_SPARSE_RUN */
     badm_i_pool pool;
-    badm_error error;
+    badm_i_fault error;
     char sentence[BADM_I_SENTENCE];
 };
 
@@ -12486,7 +12533,7 @@ BADM_API badm_result badm_sparse_epoch(badm_sparse_sgd *s)
 {
     uint32_t left = s->d.x->rows, i;
     badm_i_fpu before = badm_i_fpu_enter();
-    badm_error *e = &s->error;
+    badm_i_fault *e = &s->error;
     badm_i_error(e, BADM_OK, "", "", NULL, 0, 0);
     memcpy(s->before, s->w, ((size_t)s->features + 1) * sizeof(float));
     s->step = 0;
@@ -12566,12 +12613,12 @@ static void badm_i_sparse_slices(badm_sparse_sgd *s)
         }
 }
 
-static badm_result badm_i_sparse_refuse(badm_error *e, const char *message, unsigned long n0, unsigned long n1)
+static badm_result badm_i_sparse_refuse(badm_i_fault *e, const char *message, unsigned long n0, unsigned long n1)
 {
     return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_sparse_desc"), message, NULL, n0, n1);
 }
 
-static badm_result badm_i_sparse_check(const badm_sparse_desc *d, badm_error *e)
+static badm_result badm_i_sparse_check(const badm_sparse_desc *d, badm_i_fault *e)
 {
     if (!d || d->filled != BADM_I_FILLED)
         return badm_i_sparse_refuse(e, BADM_I_TEXT("it is not filled: call badm_sparse_defaults first"), 0, 0);
@@ -12589,9 +12636,8 @@ static badm_result badm_i_sparse_check(const badm_sparse_desc *d, badm_error *e)
     return BADM_OK;
 }
 
-BADM_API badm_result badm_sparse_new(badm_sparse_sgd **out, const badm_sparse_desc *d, badm_error *err)
+static badm_result badm_i_sparse_new(badm_sparse_sgd **out, const badm_sparse_desc *d, badm_i_fault *e)
 {
-    badm_error here, *e = err ? err : &here;
     badm_i_carver c = { NULL, 0 };
     badm_sparse_sgd plan, *s;
     uint32_t k;
@@ -12628,6 +12674,13 @@ BADM_API badm_result badm_sparse_new(badm_sparse_sgd **out, const badm_sparse_de
     }
     *out = s;
     return BADM_OK;
+}
+
+BADM_API badm_result badm_sparse_new(badm_sparse_sgd **out, const badm_sparse_desc *d, badm_error *err)
+{
+    badm_i_fault e;
+    badm_i_sparse_new(out, d, &e);
+    return badm_i_error_out(&e, err);
 }
 
 BADM_API void badm_sparse_free(badm_sparse_sgd *s)
@@ -12722,7 +12775,7 @@ BADM_API badm_result badm_check_gradients(badm_model *m, badm_loss_fn loss, void
     badm_trainer_desc d;
     badm_tape *t = NULL;
     badm_batch b;
-    badm_error e;
+    badm_i_fault e;
     badm_result r;
     uint32_t *index, i;
     float *grads;
@@ -12862,7 +12915,7 @@ typedef struct badm_i_file {
     const char *operation;          /* the public function */
     const char *name;               /* last part of the path; "" without one */
     const int *reason;              /* of a path: errno of a failed read or write, 0 if none; else NULL */
-    badm_error error;               /* the first error */
+    badm_i_fault error;               /* the first error */
     uint64_t bytes;                 /* moved so far */
     size_t at, have;
     int counting;                   /* writing only counts */
@@ -13894,6 +13947,7 @@ static badm_i_item *badm_i_find_item(badm_i_item *items, size_t n, size_t *next,
 static int badm_i_same_shape_in_file(badm_i_file *f, const badm_i_entry *e, const badm_shape *shape)
 {
     int same = e->rank == shape->rank, fits = e->rank <= BADM_MAX_RANK;
+    badm_shape found;
     unsigned d;
     for (d = 0; d < e->rank && d < BADM_MAX_RANK; d++) {
         same = same && e->shape[d] == shape->dim[d];
@@ -13902,9 +13956,10 @@ static int badm_i_same_shape_in_file(badm_i_file *f, const badm_i_entry *e, cons
     if (same || f->error.code != BADM_OK) return same;
     badm_i_entry_fail(f, BADM_ERR_MODEL, fits ? BADM_I_TEXT("%nis %a in the file, %b in the model")
         : BADM_I_TEXT("%nhas another shape than the model's %b"), e, 0, 0);
-    for (d = 0; fits && d < e->rank; d++) f->error.a.dim[d] = (badm_dim)e->shape[d];
-    f->error.a.rank = (uint8_t)(fits ? e->rank : 0);
-    f->error.b = *shape;
+    memset(&found, 0, sizeof found);
+    for (d = 0; fits && d < e->rank; d++) found.dim[d] = (badm_dim)e->shape[d];
+    found.rank = (uint8_t)(fits ? e->rank : 0);
+    badm_i_error_shapes(&f->error, &found, shape);
     return 0;
 }
 
@@ -14010,7 +14065,7 @@ static int badm_i_load_items(badm_i_file *f, badm_i_source *s, badm_i_vec *heade
     badm_i_item *item;
     badm_i_entry *e;
     size_t i, n = 0;
-    badm_error late;
+    badm_i_fault late;
     for (i = 0; i < s->n; i++) {
         badm_i_item one;
         s->item(s, i, &one);
@@ -14391,9 +14446,8 @@ static void badm_i_array_start(badm_i_file *f, badm_array *out, const char *oper
 
 static badm_result badm_i_array_done(badm_i_file *f, badm_array *out, badm_error *err)
 {
-    if (err) *err = f->error;
     if (f->error.code != BADM_OK) badm_array_free(out);
-    return f->error.code;
+    return badm_i_error_out(&f->error, err);
 }
 
 BADM_API void badm_array_free(badm_array *a)
@@ -14596,8 +14650,7 @@ BADM_API badm_result badm_npy_save(const float *data, unsigned rank, const badm_
     s.rank = rank;
     s.shape = shape;
     badm_i_write_path(&f, path, badm_i_npy_write, &s);
-    if (err) *err = f.error;
-    return f.error.code;
+    return badm_i_error_out(&f.error, err);
 }
 
 BADM_API badm_result badm_npy_save_to(const float *data, unsigned rank, const badm_dim *shape, badm_writer *w,
@@ -14611,8 +14664,7 @@ BADM_API badm_result badm_npy_save_to(const float *data, unsigned rank, const ba
     s.rank = rank;
     s.shape = shape;
     badm_i_write_to(&f, w, badm_i_npy_write, &s);
-    if (err) *err = f.error;
-    return f.error.code;
+    return badm_i_error_out(&f.error, err);
 }
 
 static void badm_i_idx_read(badm_i_file *f, void *argument)
@@ -15119,7 +15171,6 @@ BADM_I_OFTEN
 #undef BADM_I_SPINS
 #undef BADM_I_TALLEST
 #undef BADM_I_TEXT
-#undef BADM_I_SAYS
 #undef BADM_I_FULL
 #undef BADM_I_THREAD_CALL
 #undef BADM_I_TILE
