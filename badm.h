@@ -1237,11 +1237,14 @@ int memcmp(const void *a, const void *b, size_t n);
 #define BADM_I_ASSERT(x) assert(x)
 #endif
 
-/* Where it is 0, compilers leave out all that a condition makes depend on it. */
+/* Where it is 0, compilers leave out all that a condition makes depend on it. What only such code sets are members of `full`:
+   elsewhere they are 0, and with BADM_SMALL share the same place, which stays 0. */
 #ifdef BADM_SMALL
 #define BADM_I_FULL 0
+#define BADM_I_MEMBERS union
 #else
 #define BADM_I_FULL 1
+#define BADM_I_MEMBERS struct
 #endif
 
 #if defined(_WIN32) && !defined(BADM_PTHREADS)
@@ -2105,7 +2108,7 @@ BADM_I_INLINE void badm_i_give(uint32_t lanes, uint32_t part, const float *lane,
 #define BADM_I_MAP(NAME)                                                                        \
     BADM_I_INLINE void badm_i_##NAME##_lanes(uint32_t lanes, size_t n, const float *x, float *y) \
     {                                                                                           \
-        float lane[16];                                                                         \
+        float lane[BADM_I_MOST];                                                                \
         uint32_t i, part = lanes;                                                               \
         for (; n > 0; n -= part, x += part, y += part) {                                        \
             if (n < lanes) part = (uint32_t)n;                                                  \
@@ -2322,10 +2325,11 @@ BADM_I_OFTEN
    vectorisable. */
 #define BADM_I_LANES 16
 #define BADM_I_BLOCK 4096
+/* Elements that pass through an array on the stack at a time: a multiple or a divisor of the lanes. */
 #ifdef BADM_SMALL
-#define BADM_I_RUN 16
+#define BADM_I_RUN 4
 #elif UINTPTR_MAX > 0xFFFFFFFFu
-#define BADM_I_RUN 256              /* elements that pass through an array on the stack at a time: a multiple of the lanes */
+#define BADM_I_RUN 256
 #else
 #define BADM_I_RUN 32
 #endif
@@ -3689,38 +3693,44 @@ struct badm_tape {
     badm_i_next *next;              /* buffers that layers change (>>normalisation) */
     badm_memory *memory;
     badm_model *model;              /* whose parameters get gradients */
-    const float *local;             /* its trainable parameters as this slot sees them; NULL: as in the model */
     float *grads;
     uint8_t *written;               /* of each parameter: whether its gradient has been begun; NULL: all are zero to begin with */
-    badm_tensor *kept;              /* the model's parameters as tensors that outlive a reset; NULL: each use makes one */
-    const badm_i_kernels *kernels;
-    int level;                      /* of the loops */
-    uint64_t seed, step, work;      /* work: multiply-adds of the recorded forward functions, roughly */
-    uint32_t slot, piece, operations, begun;                /* begun: how many of `written` are set */
+    uint64_t seed, step;
+    uint32_t slot, piece, operations;
     uint32_t count, hits, hits_of;
-    float input_max;
-    uint8_t dry, training, recording, counted, buffers;     /* buffers: whose may be changed */
-    uint32_t team;                  /* workers that may share an operation's loop; 0 or 1: nobody helps */
-    void (*spread)(badm_tape *t, uint32_t parts, badm_i_part run, void *arg);       /* hands parts to the team */
-    badm_i_pool *pool;              /* the team's */
-    badm_i_spare spare[BADM_I_SPARES];
-    uint32_t spares;
-    badm_i_norms *norms;            /* of single samples' gradients; NULL: not wanted (>>diversity) */
     badm_i_fault error;
+    uint8_t dry, training, recording, counted, buffers;     /* buffers: whose may be changed */
+    uint8_t level;                  /* of the loops */
+    BADM_I_MEMBERS {
+        const float *local;         /* its trainable parameters as this slot sees them; NULL: as in the model */
+        badm_tensor *kept;          /* the model's parameters as tensors that outlive a reset; NULL: each use makes one */
+        const badm_i_kernels *kernels;
+        uint64_t work;              /* multiply-adds of the recorded forward functions, roughly */
+        uint32_t begun;             /* how many of `written` are set */
+        float input_max;
+        uint32_t team;              /* workers that may share an operation's loop; 0 or 1: nobody helps */
+        void (*spread)(badm_tape *t, uint32_t parts, badm_i_part run, void *arg);   /* hands parts to the team */
+        badm_i_pool *pool;          /* the team's */
+        badm_i_spare spare[BADM_I_SPARES];
+        uint32_t spares;
+        badm_i_norms *norms;        /* of single samples' gradients; NULL: not wanted (>>diversity) */
+    } full;
 };
+
+static void badm_i_count_work(badm_tape *t, uint64_t work) { if (BADM_I_FULL) t->full.work += work; }
 
 /* Into how many parts a loop is worth splitting: each `worth` a worker's while. */
 static uint32_t badm_i_parts(const badm_tape *t, uint64_t work, uint64_t worth)
 {
-    uint64_t parts = t->team < 2 ? 1 : work / worth;
-    return parts < 2 ? 1 : parts < t->team ? (uint32_t)parts : t->team;
+    uint64_t parts = t->full.team < 2 ? 1 : work / worth;
+    return parts < 2 ? 1 : parts < t->full.team ? (uint32_t)parts : t->full.team;
 }
 
 /* Runs parts 0..parts-1 of an operation's loop, by workers that have no sub-batch where there are any. Returns when all are done. */
 static void badm_i_spread(badm_tape *t, uint32_t parts, badm_i_part run, void *arg)
 {
     uint32_t part;
-    if (parts > 1 && t->spread) t->spread(t, parts, run, arg);
+    if (parts > 1 && t->full.spread) t->full.spread(t, parts, run, arg);
     else for (part = 0; part < parts; part++) run(t, arg, part);
 }
 
@@ -3816,7 +3826,7 @@ BADM_API void badm_tape_reset(badm_tape *t)
     t->next = NULL;
     t->operations = t->count = t->hits = t->hits_of = 0;
     t->counted = 0;
-    t->work = 0;
+    if (BADM_I_FULL) t->full.work = 0;
     t->error.code = BADM_OK;
 }
 
@@ -3825,8 +3835,8 @@ static void badm_i_tape_init(badm_tape *t, void *arena, size_t capacity)
     memset(t, 0, sizeof *t);
     t->arena = (unsigned char *)arena;
     t->capacity = capacity / BADM_I_ALIGN * BADM_I_ALIGN;
-    t->level = badm_i_simd_level();
-    t->kernels = badm_i_kernels_of(t->level);
+    t->level = (uint8_t)badm_i_simd_level();
+    if (BADM_I_FULL) t->full.kernels = badm_i_kernels_of(t->level);
 }
 
 BADM_API badm_result badm_tape_new(badm_tape **out, badm_memory *mem, size_t bytes)
@@ -3855,7 +3865,7 @@ BADM_API void badm_tape_watch(badm_tape *t, badm_model *m, float *grads)
     t->model = m;
     t->grads = grads;
     t->written = NULL;
-    t->kept = NULL;
+    if (BADM_I_FULL) t->full.kept = NULL;
     t->recording = grads != NULL;
 }
 
@@ -3887,10 +3897,10 @@ BADM_API size_t badm_size(const badm_tensor *x) { return x->size; }
 static float *badm_i_grad_numbers(badm_tape *t, size_t size)
 {
     uint32_t i;
-    for (i = t->spares; i > 0; i--)
-        if (t->spare[i - 1].size == size) {
-            float *at = t->spare[i - 1].at;
-            t->spare[i - 1] = t->spare[--t->spares];
+    for (i = t->full.spares; i > 0; i--)
+        if (t->full.spare[i - 1].size == size) {
+            float *at = t->full.spare[i - 1].at;
+            t->full.spare[i - 1] = t->full.spare[--t->full.spares];
             return at;
         }
     return BADM_I_NUMBERS(t, size);
@@ -3903,11 +3913,11 @@ BADM_I_INLINE float *badm_i_grad_start(badm_tape *t, badm_tensor *x, int *fresh)
     *fresh = 0;
     if (!x->wants_grad) return NULL;
     if (!x->grad) {
-        x->grad = BADM_I_FULL && t->spares ? badm_i_grad_numbers(t, x->size) : BADM_I_NUMBERS(t, x->size);
+        x->grad = BADM_I_FULL && t->full.spares ? badm_i_grad_numbers(t, x->size) : BADM_I_NUMBERS(t, x->size);
         *fresh = 1;
     } else if (!x->op && x->args && !*(uint8_t *)x->args) {         /* a parameter's first use */
         *fresh = *(uint8_t *)x->args = 1;
-        t->begun++;
+        if (BADM_I_FULL) t->full.begun++;
     }
     return x->grad;
 }
@@ -4027,7 +4037,7 @@ BADM_I_INLINE badm_tensor *badm_i_record_op(badm_tape *t, const badm_op *op, uns
     }
     if (view) y->data = in[0]->data;
     t->operations++;
-    if (t->dry) t->work += BADM_I_FULL ? badm_size(y) : 0;
+    if (t->dry) badm_i_count_work(t, badm_size(y));
     else if (op->forward) {
         op->forward(t, y);
         t->scratch_used = 0;
@@ -4056,18 +4066,18 @@ static badm_result badm_i_backward(badm_tape *t, badm_tensor *loss, float seed)
     loss->grad[0] = seed;
     for (y = loss; y && !t->error.code; y = y->previous) {
         if (!y->op || !y->grad || !y->op->backward) continue;
-        if (BADM_I_FULL && t->norms) t->norms->of(t, y);
+        if (BADM_I_FULL && t->full.norms) t->full.norms->of(t, y);
         t->scratch_used = 0;
         y->op->backward(t, y);
         t->scratch_used = 0;
         if (BADM_I_FULL && t->written && y->grad && y->size >= BADM_I_SPARE_LEAST) {       /* a trainer's: nobody will look at it */
-            if (t->spares == BADM_I_SPARES) memmove(t->spare, t->spare + 1, --t->spares * sizeof t->spare[0]);
-            t->spare[t->spares].at = y->grad;
-            t->spare[t->spares++].size = y->size;
+            if (t->full.spares == BADM_I_SPARES) memmove(t->full.spare, t->full.spare + 1, --t->full.spares * sizeof t->full.spare[0]);
+            t->full.spare[t->full.spares].at = y->grad;
+            t->full.spare[t->full.spares++].size = y->size;
             y->grad = NULL;
         }
     }
-    t->spares = 0;
+    if (BADM_I_FULL) t->full.spares = 0;
     return t->error.code;
 }
 
@@ -4142,7 +4152,7 @@ BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
     float *g = r && t->grads && badm_i_is_trained(t, p, r) ? t->grads + r->gradient : NULL;
     if (g && t->written && !t->written[p.index]) {
         t->written[p.index] = 1;
-        t->begun++;
+        if (BADM_I_FULL) t->full.begun++;
         memset(g, 0, badm_i_shape_size(&r->shape) * sizeof(float));
     }
     return g;
@@ -4152,7 +4162,7 @@ BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
 static void badm_i_param_place(const badm_tape *t, badm_tensor *y, badm_param p, const badm_i_record *r)
 {
     int trained = badm_i_is_trained(t, p, r);
-    y->data = (float *)(uintptr_t)(t->local && trained ? t->local + r->gradient : badm_i_record_values(p.model, r));
+    y->data = (float *)(uintptr_t)(t->full.local && trained ? t->full.local + r->gradient : badm_i_record_values(p.model, r));
     y->grad = t->grads && trained ? t->grads + r->gradient : NULL;
     y->args = y->grad && t->written ? t->written + p.index : NULL;
     y->wants_grad = t->recording && trained;
@@ -4193,7 +4203,7 @@ BADM_I_APART static badm_tensor *badm_i_param_once(badm_tape *t, badm_param p)
 
 BADM_API badm_tensor *badm_param_use(badm_tape *t, badm_param p)
 {
-    if (BADM_I_FULL && t->kept && p.model == t->model && p.index < p.model->count && !t->error.code) return &t->kept[p.index];
+    if (BADM_I_FULL && t->full.kept && p.model == t->model && p.index < p.model->count && !t->error.code) return &t->full.kept[p.index];
     return badm_i_param_once(t, p);
 }
 
@@ -4621,7 +4631,7 @@ static void badm_i_multiply_part(const badm_tape *t, void *arg, uint32_t part)
     const badm_i_split_product *p = (const badm_i_split_product *)arg;
     size_t first = p->each * part, left = (p->by_columns ? p->n : p->m) - first, count = left < p->each ? left : p->each;
     size_t i = p->by_columns ? 0 : first, j = p->by_columns ? first : 0;
-    badm_i_gemm(t->kernels, t->level, p->scratch + part * (p->scratch_bytes / sizeof(float)), p->scratch_bytes,
+    badm_i_gemm(t->full.kernels, t->level, p->scratch + part * (p->scratch_bytes / sizeof(float)), p->scratch_bytes,
                 p->by_columns ? p->m : count, p->by_columns ? count : p->n, p->k, p->a + i * p->a_row, p->a_row, p->a_term,
                 p->b + j * p->b_col, p->b_term, p->b_col, p->from ? p->from + i * p->from_row + j : NULL, p->from_row,
                 p->c + i * p->c_row + j, p->c_row);
@@ -4665,8 +4675,8 @@ static void badm_i_multiply_large(badm_tape *t, size_t m, size_t n, size_t k, co
     size_t bytes, before = t->scratch_used;
     float *scratch;
     int packs = badm_i_packs_rows(m, n), turns = badm_i_turns_result(m, n, k, a_term, b_col);
-    bytes = badm_i_gemm_scratch(t->kernels, m, n, k, packs, turns);
-    if (t->team > 1) {
+    bytes = badm_i_gemm_scratch(t->full.kernels, m, n, k, packs, turns);
+    if (t->full.team > 1) {
         badm_i_split_product p;
         uint32_t parts = badm_i_split(t, m, n, k, &p.by_columns, &p.each);
         p.scratch_bytes = badm_i_round_up(bytes, BADM_I_ALIGN);
@@ -4682,10 +4692,10 @@ static void badm_i_multiply_large(badm_tape *t, size_t m, size_t n, size_t k, co
         }
     }
     /* a smaller batch may want what the largest, for which the tape was measured, did not */
-    if (bytes > t->capacity - t->used - before) bytes = badm_i_gemm_scratch(t->kernels, m, n, k, 0, 0);
+    if (bytes > t->capacity - t->used - before) bytes = badm_i_gemm_scratch(t->full.kernels, m, n, k, 0, 0);
     scratch = bytes ? (float *)badm_scratch(t, bytes) : NULL;
     if (!bytes || scratch)
-        badm_i_gemm(t->kernels, t->level, scratch, bytes, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
+        badm_i_gemm(t->full.kernels, t->level, scratch, bytes, m, n, k, a, a_row, a_term, b, b_term, b_col, from, from_row, c, c_row);
     t->scratch_used = before;
 }
 
@@ -4711,7 +4721,7 @@ static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
     size_t size[3];
     int i;
     if (!t->dry || !BADM_I_FULL) return;
-    t->work += (uint64_t)m * n * k;
+    badm_i_count_work(t, (uint64_t)m * n * k);
     size[0] = m;
     size[1] = n;
     size[2] = k;
@@ -4719,7 +4729,7 @@ static void badm_i_multiply_reserve(badm_tape *t, size_t m, size_t n, size_t k)
         m = size[order[i][0]];
         n = size[order[i][1]];
         k = size[order[i][2]];
-        badm_i_reserve_split(t, m, n, k, badm_i_gemm_scratch(t->kernels, m, n, k,
+        badm_i_reserve_split(t, m, n, k, badm_i_gemm_scratch(t->full.kernels, m, n, k,
                                                     badm_i_packs_rows(m, n),
                                                     badm_i_turns_result(m, n, k, 1, 0)));
     }
@@ -4787,7 +4797,7 @@ static badm_tensor *badm_i_matmul(badm_tape *t, const badm_op *op, badm_tensor *
     in[0] = a;
     in[1] = b;
     badm_i_multiply_reserve(t, p.m, p.n, p.k);
-    if (t->dry) t->work += (uint64_t)(p.batch - 1) * p.m * p.n * p.k;
+    if (t->dry) badm_i_count_work(t, (uint64_t)(p.batch - 1) * p.m * p.n * p.k);
     return badm_record(t, op, ra, shape, 2, in, &p, sizeof p);
 }
 
@@ -4878,7 +4888,7 @@ static void badm_i_log_sum_exp(int level, size_t rows, size_t n, const float *x,
                 part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
                 badm_i_less(level, part, x + done * n + i, most[done], space);
                 badm_i_exp_values(level, part, space, space);
-                badm_i_sum_to_lanes(level, part, space, lane);
+                badm_i_sum_to_lanes(level, part, space, lane + i % BADM_I_LANES);
             }
             rest[done] = badm_i_fold_lanes(lane);
             continue;
@@ -5059,7 +5069,7 @@ BADM_API badm_tensor *badm_cross_entropy_ignore(badm_tape *t, badm_tensor *logit
     c.ignore = ignore;
     c.most = (float *)badm_i_arena(t, badm_i_times(rows, 2 * sizeof *c.most), BADM_I_ALIGN, 1);
     c.rest = c.most ? c.most + rows : NULL;
-    t->work += 20u * (uint64_t)badm_size(logits);
+    badm_i_count_work(t, 20u * (uint64_t)badm_size(logits));
     return badm_record(t, &op, 0, NULL, 1, &logits, &c, sizeof c);
 }
 
@@ -5094,7 +5104,7 @@ static void badm_i_loss_forward(badm_tape *t, badm_tensor *y,
     for (i = 0; i < n; i += part) {
         part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
         terms(t->level, part, x + i, z + i, space, kept ? kept + i : NULL);
-        badm_i_sum_to_lanes(t->level, part, space, lane);
+        badm_i_sum_to_lanes(t->level, part, space, lane + i % BADM_I_LANES);
         if ((i + part) % BADM_I_BLOCK != 0 && i + part < n) continue;
         badm_i_sum_add(&sum, badm_i_fold_lanes(lane));
         memset(lane, 0, sizeof lane);
@@ -6049,7 +6059,7 @@ static void badm_i_windows_weight(badm_tape *t, const badm_i_windows *v, const f
     bytes = badm_i_plus(bytes, badm_i_times(v->maps, BADM_I_LANES));
     bytes = badm_i_round_up(badm_i_times(bytes, sizeof(float)), BADM_I_ALIGN);
     if (t->dry) {
-        badm_scratch_reserve(t, badm_i_plus(bytes, badm_i_gemm_scratch(t->kernels, 1, 1, BADM_I_PACK_TERMS, 0, 0)));
+        badm_scratch_reserve(t, badm_i_plus(bytes, badm_i_gemm_scratch(t->full.kernels, 1, 1, BADM_I_PACK_TERMS, 0, 0)));
         return;
     }
     copy = (float *)badm_scratch(t, bytes);
@@ -6201,7 +6211,7 @@ static badm_tensor *badm_i_conv(badm_tape *t, const badm_op *op, badm_tensor *x,
         badm_i_images_to_maps(t, &v, NULL, NULL, NULL, 1, NULL);
         badm_i_maps_to_images(t, &v, NULL, NULL, NULL, 1, NULL);
         badm_i_windows_weight(t, &v, NULL, NULL, 1, NULL, 1, NULL);
-        t->work += (uint64_t)v.n * v.groups * v.maps * v.images * v.kernel[0] * v.kernel[1] * v.places[0] * v.places[1];
+        badm_i_count_work(t, (uint64_t)v.n * v.groups * v.maps * v.images * v.kernel[0] * v.kernel[1] * v.places[0] * v.places[1]);
     }
     in[0] = x;
     in[1] = weight;
@@ -6654,7 +6664,7 @@ static badm_tensor *badm_i_norm_record(badm_tape *t, const badm_op *op, badm_ten
     d->shifted = bias != NULL;
     d->mean = BADM_I_NUMBERS(t, badm_i_times(d->sets, 2));
     d->scale = d->mean ? d->mean + d->sets : NULL;
-    if (t->dry) t->work += 4u * (uint64_t)badm_size(x);
+    if (t->dry) badm_i_count_work(t, 4u * (uint64_t)badm_size(x));
     return badm_record(t, op, x->rank, x->shape, inputs, in, d, sizeof *d);
 }
 
@@ -7337,9 +7347,9 @@ static badm_tensor *badm_i_attention_record(badm_tape *t, const badm_op *op, bad
     if (t->dry) {
         /* k and v turned, probabilities and their gradients, and what a product takes */
         scratch = badm_i_times(2 * sizeof(float), badm_i_times(badm_i_plus(widest, rows), a->line));
-        block = badm_i_gemm_scratch(t->kernels, 0, a->m > rows ? a->m : rows, a->m > widest ? a->m : widest, 1, 0);
+        block = badm_i_gemm_scratch(t->full.kernels, 0, a->m > rows ? a->m : rows, a->m > widest ? a->m : widest, 1, 0);
         badm_scratch_reserve(t, badm_i_plus(badm_i_plus(scratch, block), 8 * BADM_I_ALIGN));
-        t->work += (uint64_t)a->heads * a->l * a->m * (a->d + a->e + 8) / (a->causal ? 2 : 1);
+        badm_i_count_work(t, (uint64_t)a->heads * a->l * a->m * (a->d + a->e + 8) / (a->causal ? 2 : 1));
     }
     return badm_record(t, op, rank, shape, inputs, in, a, sizeof *a);
 }
@@ -7834,7 +7844,7 @@ BADM_API badm_tensor *badm_sparse_matmul(badm_tape *t, const badm_csr *a, badm_t
     if (t->dry) {
         if (!badm_i_csr_fits(a) || (turned && turned != a && !badm_i_csr_fits(turned)))
             return badm_i_sparse_fail(t, BADM_I_TEXT("%a: a row's beginning or a column is out of range"), a, x, BADM_ERR_LABEL);
-        t->work += (uint64_t)a->start[a->rows] * badm_i_last(x);
+        badm_i_count_work(t, (uint64_t)a->start[a->rows] * badm_i_last(x));
     }
     shape[0] = (badm_dim)a->rows;
     shape[1] = x->shape[1];
@@ -7996,7 +8006,7 @@ BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm
     in[2] = hidden;
     gates = BADM_I_NUMBERS(t, badm_size(from_input));
     badm_scratch_reserve(t, badm_i_times(hidden->shape[1], 4 * sizeof(float)));
-    if (t->dry) t->work += 20u * (uint64_t)badm_size(from_input);
+    if (t->dry) badm_i_count_work(t, 20u * (uint64_t)badm_size(from_input));
     return badm_record(t, &op, 2, hidden->shape, 3, in, &gates, sizeof gates);
 }
 
@@ -8015,46 +8025,46 @@ BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm
 static void badm_i_norms_of_product(badm_tape *t, size_t rows, size_t in, size_t out, const float *x, const float *dy, int turned,
                                     float *space)
 {
-    size_t i, each = rows / t->norms->samples;
-    for (i = 0; i < t->norms->samples; i++, x += each * in, dy += each * out) {
+    size_t i, each = rows / t->full.norms->samples;
+    for (i = 0; i < t->full.norms->samples; i++, x += each * in, dy += each * out) {
         if (each == 1) {
-            badm_i_sum_add(&t->norms->sum, badm_i_dot(t->level, x, x, in) * badm_i_dot(t->level, dy, dy, out));
+            badm_i_sum_add(&t->full.norms->sum, badm_i_dot(t->level, x, x, in) * badm_i_dot(t->level, dy, dy, out));
             continue;
         }
         if (turned) badm_i_multiply(t, out, in, each, dy, 1, out, x, in, 1, NULL, in, space, in);
         else badm_i_multiply(t, in, out, each, x, 1, in, dy, out, 1, NULL, out, space, out);
-        badm_i_sum_add(&t->norms->sum, badm_i_dot(t->level, space, space, in * out));
+        badm_i_sum_add(&t->full.norms->sum, badm_i_dot(t->level, space, space, in * out));
     }
 }
 
 /* |sum of dy_r|^2 over the rows of each sample. */
 static void badm_i_norms_of_rows(badm_tape *t, size_t rows, size_t out, const float *dy, float *space)
 {
-    size_t i, each = rows / t->norms->samples;
-    for (i = 0; i < t->norms->samples; i++, dy += each * out) {
+    size_t i, each = rows / t->full.norms->samples;
+    for (i = 0; i < t->full.norms->samples; i++, dy += each * out) {
         badm_i_sum_rows(t->level, each, out, dy, 1, space);
-        badm_i_sum_add(&t->norms->sum, badm_i_dot(t->level, space, space, out));
+        badm_i_sum_add(&t->full.norms->sum, badm_i_dot(t->level, space, space, out));
     }
 }
 
 /* Rows of a table: those of one sample that are the same row add up. */
 static void badm_i_norms_of_table(badm_tape *t, size_t rows, size_t width, const int32_t *index, const float *dy)
 {
-    size_t i, j, k, each = rows / t->norms->samples;
+    size_t i, j, k, each = rows / t->full.norms->samples;
     for (i = 0; i < rows; i += each)
         for (j = i; j < i + each; j++)
             for (k = i; k <= j; k++) {
                 float product;
                 if (index[j] != index[k]) continue;
                 product = badm_i_dot(t->level, dy + j * width, dy + k * width, width);
-                badm_i_sum_add(&t->norms->sum, j == k ? product : 2.0f * product);
+                badm_i_sum_add(&t->full.norms->sum, j == k ? product : 2.0f * product);
             }
 }
 
 /* Sample after sample through y's own backward function. args: y's, made for one sample; 0: there is no such view. */
 static int badm_i_norms_by_views(badm_tape *t, const badm_tensor *y, int (*args)(const badm_tensor *y, uint32_t samples, uint32_t i, void *to))
 {
-    badm_i_norms *norms = t->norms;
+    badm_i_norms *norms = t->full.norms;
     badm_tensor view = *y, inputs[BADM_MAX_INPUTS], *in[BADM_MAX_INPUTS];
     union { badm_i_windows windows; badm_i_norm norm; } own;
     uint32_t i, j, n = norms->samples;
@@ -8121,7 +8131,7 @@ static int badm_i_is_binary(void (*back)(badm_tape *t, badm_tensor *y))
 /* Before y's backward, on a trainer's tape: parameters' gradients have their places. */
 static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
 {
-    badm_i_norms *norms = t->norms;
+    badm_i_norms *norms = t->full.norms;
     void (*back)(badm_tape *t, badm_tensor *y) = y->op->backward;
     size_t rows, out;
     unsigned i, trained = 0;
@@ -8132,8 +8142,8 @@ static void badm_i_norms_of(badm_tape *t, badm_tensor *y)
         const badm_tensor *x = y->in[i];
         if (!badm_i_is_trainers(x)) continue;
         trained |= 1u << i;
-        if (norms->seen[x - t->kept]) norms->missing = 1;
-        norms->seen[x - t->kept] = 1;
+        if (norms->seen[x - t->full.kept]) norms->missing = 1;
+        norms->seen[x - t->full.kept] = 1;
     }
     if (!trained || norms->missing) return;
     norms->missing = y->rank == 0 || y->shape[0] % norms->samples != 0;
@@ -8408,7 +8418,7 @@ static void badm_i_note_inputs(badm_tape *t, const badm_tensor *x)
     size_t i, n;
     if (t->dry || t->step != 0 || !t->training || !x->data) return;
     n = badm_size(x);
-    for (i = 0; i < n; i++) if (badm_i_abs(x->data[i]) > t->input_max) t->input_max = badm_i_abs(x->data[i]);
+    for (i = 0; BADM_I_FULL && i < n; i++) if (badm_i_abs(x->data[i]) > t->full.input_max) t->full.input_max = badm_i_abs(x->data[i]);
 }
 
 BADM_API badm_tensor *badm_rows(badm_tape *t, const float *table, badm_dim width, const badm_batch *b)
@@ -8543,25 +8553,31 @@ typedef float badm_i_lanes[BADM_I_SUMS][BADM_I_LANES];
 
 /* What one slot found. norm: |g_s|^2; square: f^2 |g_s|^2 in the inverse metric of the step before. */
 typedef struct badm_i_slot {
-    float loss, norm, square, alpha;
-    float squares;                  /* sum of |g_i|^2 of its samples, where that is measured */
+    float loss, alpha;
     uint32_t first, samples, count, hits, hits_of;
     uint32_t folded;                /* pieces of its gradient that are in the mean, where slots share buffers */
     badm_result result;
+    BADM_I_MEMBERS {
+        float norm, square;
+        float squares;              /* sum of |g_i|^2 of its samples, where that is measured */
+    } full;
 } badm_i_slot;
 
 typedef struct badm_i_worker {
     badm_tape tape;
-    float *gradient, *local;        /* NULL where the form needs none */
-    badm_tensor *kept;              /* parameters as tensors: at the weights kept_local, with gradients at kept_gradient */
-    const float *kept_local;
-    float *kept_gradient;
+    float *gradient;                /* NULL where the form needs none */
     uint32_t *index;                /* a piece's samples, evaluating */
     uint8_t *written;               /* of each parameter: its part of the slot's gradient has been begun */
-    uint32_t *present;              /* of each row of tables that go by presence: this step's samples that look it up */
-    badm_i_fault error;              /* of the lowest slot that failed here */
+    badm_i_fault error;             /* of the lowest slot that failed here */
     uint32_t error_slot;
-    badm_i_norms norms;
+    BADM_I_MEMBERS {
+        float *local;               /* NULL where the form needs none */
+        badm_tensor *kept;          /* parameters as tensors: at the weights kept_local, with gradients at kept_gradient */
+        const float *kept_local;
+        float *kept_gradient;
+        uint32_t *present;          /* of each row of tables that go by presence: this step's samples that look it up */
+        badm_i_norms *norms;        /* NULL where they are not measured */
+    } full;
 } badm_i_worker;
 
 /* `of`: what the pool works for. worker: number of the thread that runs the job, 0 is the caller's. */
@@ -8619,54 +8635,86 @@ typedef struct badm_i_evaluation {
     badm_i_fault error;
 } badm_i_evaluation;
 
+/* What a trainer keeps of its desc, beside what is in `full`; of the same names. */
+typedef struct badm_i_desc {
+    badm_loss_fn loss;
+    void *user;
+    uint64_t seed;
+    uint32_t max_batch, micro_batch;
+    void (*rates)(badm_rates *r, uint64_t step, void *rates_user);
+    void *rates_user;
+    float weight_decay, sigma, rho, beta2, eps, lr, beta1, momentum_decay;
+    const volatile int *cancel;
+    int (*on_sub_batch)(uint32_t slot, uint32_t of, void *user);
+    void *on_sub_batch_user;
+} badm_i_desc;
+
 struct badm_trainer {
-    badm_trainer_desc d;
     badm_model *model;
     badm_memory *memory;
     const badm_method *method;
     size_t n;                       /* floats of a gradient vector */
     uint32_t layout, slots, workers, piece;
-    uint32_t helpers;               /* threads besides the workers, without tapes: they share loops and updates of the only slot's */
-    int level, has_moments;         /* level: of the loops */
-    int directions;                 /* updates want a worker's arena */
-    size_t tape_bytes, bytes, range_count, vector_count;
-    uint32_t group_count, settings, trained;                /* trained: parameters */
-    uint64_t work;                  /* multiply-adds of one slot's forward, roughly */
+    uint8_t level, has_moments;     /* level: of the loops */
+    uint8_t mean_ready;             /* tr->mean is the mean gradient; otherwise what it is made of */
+    size_t tape_bytes, bytes, vector_count, memory_wanted;
     badm_i_worker *worker;
     badm_i_slot *slot;
-    badm_i_range *range;
-    badm_i_group *group;
-    badm_i_partial *partial;        /* of each group */
     float **vector;                 /* the method's state, each of n floats */
-    float **gradient;               /* a slot's own buffer, where slots have one */
-    float *mean, *mean_square;
-    float *drift;                   /* diversity: sum of all samples' gradients since measuring began */
-    badm_i_sum squares;             /* and of their squares */
-    void (*norms_of)(badm_tape *t, badm_tensor *y);     /* badm_i_norms_of, where it is wanted */
-    uint32_t measured;              /* samples */
-    int measuring;
-    float *buffers;                 /* of each slot: the model's buffers, of each samples times change behind the samples */
-    float *total;                   /* per slot: the aggregate, and behind it with allreduce the primal residual's square */
+    float *mean;
     uint32_t *index;
     badm_i_pool pool;
     badm_i_evaluation *evaluation;
+    badm_i_desc d;
     /* the step in progress */
     const uint32_t *batch;
     uint32_t count, active, local_step;
-    int mean_ready;                 /* tr->mean is the mean gradient; otherwise what it is made of */
     badm_rates rates;
-    float beta, clip_factor, correction1, correction2, correction2_before, mu, mu_next, share;
-    float spread;                   /* collapsed: sum alpha_s of the slots' `square`, over all machines */
+    float beta, clip_factor, correction1, correction2, mu, mu_next, share;
     /* state that a checkpoint carries */
     uint64_t step;
     uint32_t epoch, position;
-    float rho_factor, dispersion, mu_product;
-    badm_i_memory_of_steps seen;
+    float rho_factor, mu_product;
     /* */
-    uint32_t tape_growths;
-    size_t memory_wanted;
     badm_i_fault error;
     char sentence[BADM_I_SENTENCE];
+    BADM_I_MEMBERS {
+        badm_form form;             /* as in the desc, to log_user */
+        badm_metric metric;
+        uint32_t local_steps, workers;
+        const badm_schedule *schedule;
+        float clip, ridge, balance;
+        int second_moment_of_slots, monitors;
+        badm_newton_schulz newton_schulz;
+        badm_diversity diversity;
+        int (*allreduce)(float *buf, size_t n, void *user);
+        void *allreduce_user;
+        void (*log)(badm_result r, const char *text, void *user);
+        void *log_user;
+        uint32_t helpers;           /* threads besides the workers, without tapes: they share loops and updates of the only slot's */
+        int directions;             /* updates want a worker's arena */
+        uint64_t work;              /* multiply-adds of one slot's forward, roughly */
+        uint32_t trained;           /* parameters */
+        badm_i_range *range;
+        badm_i_group *group;
+        badm_i_partial *partial;    /* of each group */
+        size_t range_count;
+        uint32_t group_count, settings;
+        float **gradient;           /* a slot's own buffer, where slots have one */
+        float *mean_square;
+        float *buffers;             /* of each slot: the model's buffers, of each samples times change behind the samples */
+        float *total;               /* per slot: the aggregate, and behind it with allreduce the primal residual's square */
+        float *drift;               /* diversity: sum of all samples' gradients since measuring began */
+        badm_i_sum squares;         /* and of their squares */
+        void (*norms_of)(badm_tape *t, badm_tensor *y);     /* badm_i_norms_of, where it is wanted */
+        uint32_t measured;          /* samples */
+        int measuring;
+        float correction2_before;
+        float spread;               /* collapsed: sum alpha_s of the slots' `square`, over all machines */
+        float dispersion;           /* and D of the residual's recursion (see THE METHOD); a checkpoint carries it */
+        badm_i_memory_of_steps *seen;               /* and this */
+        uint32_t tape_growths;
+    } full;
 };
 
 /* A run of up to BADM_I_RUN elements of a range: w and g there, o their place in gradient-shaped vectors, d the step to add. */
@@ -8887,7 +8935,7 @@ static badm_result badm_i_pool_start(badm_i_pool *p, void *of, uint32_t members)
 /* On all workers or, when there is little to do, here. anywhere: in no order, and helpers take them too. */
 BADM_I_INLINE void badm_i_parallel(badm_trainer *tr, badm_i_job run, uint32_t jobs, int little, int anywhere)
 {
-    badm_i_jobs(&tr->pool, run, jobs, little ? 1 : tr->workers + (anywhere && !tr->directions ? tr->helpers : 0u), anywhere);
+    badm_i_jobs(&tr->pool, run, jobs, little ? 1 : tr->workers + (anywhere && !tr->full.directions ? tr->full.helpers : 0u), anywhere);
 }
 
 #ifndef BADM_I_SERIAL
@@ -8901,10 +8949,10 @@ static void badm_i_job_part(void *of, uint32_t worker, uint32_t job)
 /* Inside the only slot at work, which runs on the caller's thread: the pool is idle. */
 static void badm_i_spread_parts(badm_tape *t, uint32_t parts, badm_i_part run, void *arg)
 {
-    t->pool->tape = t;
-    t->pool->part = run;
-    t->pool->arg = arg;
-    badm_i_pool_run(t->pool, badm_i_job_part, parts, t->pool->threads + 1, 1);
+    t->full.pool->tape = t;
+    t->full.pool->part = run;
+    t->full.pool->arg = arg;
+    badm_i_pool_run(t->full.pool, badm_i_job_part, parts, t->full.pool->threads + 1, 1);
 }
 #endif
 
@@ -8912,9 +8960,9 @@ static void badm_i_spread_parts(badm_tape *t, uint32_t parts, badm_i_part run, v
 static void badm_i_tape_team(badm_trainer *tr, badm_tape *t, int alone)
 {
 #ifndef BADM_I_SERIAL
-    t->pool = &tr->pool;
-    t->team = alone ? tr->workers + tr->helpers : 1;
-    t->spread = badm_i_spread_parts;
+    t->full.pool = &tr->pool;
+    t->full.team = alone ? tr->workers + tr->full.helpers : 1;
+    t->full.spread = badm_i_spread_parts;
 #else
     (void)tr; (void)t; (void)alone;
 #endif
@@ -8930,7 +8978,7 @@ static int badm_i_is_map(const badm_i_record *r)
 
 static badm_metric badm_i_metric(const badm_trainer *tr, const badm_i_record *r)
 {
-    badm_metric m = r->metric == BADM_METRIC_OF_TRAINER ? tr->d.metric : (badm_metric)r->metric;
+    badm_metric m = r->metric == BADM_METRIC_OF_TRAINER ? tr->full.metric : (badm_metric)r->metric;
     if (!BADM_I_FULL) return BADM_PLAIN;
     return m == BADM_ORTHOGONAL && !badm_i_is_map(r) ? BADM_DIAGONAL : m;
 }
@@ -8938,7 +8986,7 @@ static badm_metric badm_i_metric(const badm_trainer *tr, const badm_i_record *r)
 /* The step scale of a tensor's group. Where a trainer orthogonalises, each entry of the other tensors moves by BADM_I_REST of the step. */
 static float badm_i_scale(const badm_trainer *tr, const badm_i_record *r)
 {
-    int orthogonalises = tr->method->id == BADM_I_MUON || (tr->method->id == 0 && tr->d.metric == BADM_ORTHOGONAL);
+    int orthogonalises = tr->method->id == BADM_I_MUON || (tr->method->id == 0 && tr->full.metric == BADM_ORTHOGONAL);
     return BADM_I_FULL && orthogonalises && r->metric == BADM_METRIC_OF_TRAINER && !badm_i_is_map(r) ? BADM_I_REST * r->scale : r->scale;
 }
 
@@ -8978,8 +9026,10 @@ static badm_tensor *badm_i_forward(badm_i_worker *w, badm_loss_fn graph, void *u
     return y;
 }
 
+static uint32_t badm_i_local_steps(const badm_trainer *tr) { return BADM_I_FULL ? tr->full.local_steps : 1; }
+
 /* One slot on a machine alone is its own mean. */
-static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !(BADM_I_FULL && tr->d.allreduce); }
+static int badm_i_is_alone(const badm_trainer *tr) { return tr->active == 1 && !(BADM_I_FULL && tr->full.allreduce); }
 
 /* Elements of a range with the zeros that fill its place: loops then have no tails. */
 static size_t badm_i_range_size(const badm_i_range *r) { return badm_i_round_up(r->n, BADM_I_PAD); }
@@ -8989,15 +9039,15 @@ static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep
 {
     badm_i_sum sum = { 0, 0 };
     uint32_t i;
-    for (i = 0; i < tr->group_count; i++) {
-        const badm_i_range *r = tr->range + tr->group[i].first, *end = r + tr->group[i].count;
+    for (i = 0; i < tr->full.group_count; i++) {
+        const badm_i_range *r = tr->full.range + tr->full.group[i].first, *end = r + tr->full.group[i].count;
         float lane[BADM_I_LANES] = { 0 }, norm;
         for (; r < end; r += r->ranges) {
             const float *from = g + r->param->gradient + r->start;
             badm_i_add_to_lanes(tr->level, r->span, from, from, lane);
         }
         norm = badm_i_fold_lanes(lane);
-        if (keep) tr->partial[i].sum[BADM_I_GRADIENT] = norm;
+        if (keep) tr->full.partial[i].sum[BADM_I_GRADIENT] = norm;
         badm_i_sum_add(&sum, norm);
     }
     return badm_i_sum_value(&sum);
@@ -9007,7 +9057,7 @@ static float badm_i_norm_square(const badm_trainer *tr, const float *g, int keep
 static void badm_i_fill_unwritten(const badm_trainer *tr, const badm_i_worker *w, float *grads)
 {
     size_t i;
-    if (w->tape.begun == tr->trained) return;
+    if (BADM_I_FULL && w->tape.full.begun == tr->full.trained) return;
     for (i = 0; i < tr->model->count; i++) {
         const badm_i_record *r = badm_i_record_at(tr->model, i);
         if (r->gradient != BADM_I_NONE && !w->written[i]) memset(grads + r->gradient, 0, badm_i_shape_size(&r->shape) * sizeof(float));
@@ -9021,15 +9071,15 @@ static void badm_i_worker_watches(const badm_trainer *tr, badm_i_worker *w, cons
     badm_tape_mode(t, 1, tr->d.seed);
     badm_tape_watch(t, tr->model, grads);
     t->written = w->written;
-    t->begun = 0;
-    t->local = local;
     if (!BADM_I_FULL) return;
-    if (w->kept_gradient != grads || w->kept_local != local) {
-        badm_i_param_keep(t, w->kept);
-        w->kept_gradient = grads;
-        w->kept_local = local;
+    t->full.begun = 0;
+    t->full.local = local;
+    if (w->full.kept_gradient != grads || w->full.kept_local != local) {
+        badm_i_param_keep(t, w->full.kept);
+        w->full.kept_gradient = grads;
+        w->full.kept_local = local;
     }
-    t->kept = w->kept;
+    t->full.kept = w->full.kept;
 }
 
 /* Adds what a piece makes of the model's buffers to the slot's. */
@@ -9039,7 +9089,7 @@ static void badm_i_slot_buffers(const badm_trainer *tr, const badm_tape *t, uint
     for (next = t->next; next; next = next->before) {
         const badm_i_record *r = badm_i_record_of(next->buffer);
         const float *now = tr->model->slab + r->offset;
-        float *to = tr->buffers + number * tr->model->buffers + r->place;
+        float *to = tr->full.buffers + number * tr->model->buffers + r->place;
         size_t i, n = badm_i_shape_size(&r->shape);
         to[0] += samples;
         for (i = 0; i < n; i++) to[i + 1] += samples * (next->values[i] - now[i]);
@@ -9076,7 +9126,7 @@ static badm_result badm_i_slot_present(const badm_trainer *tr, badm_i_worker *w,
             else if (badm_size(y) / x->shape[1] % samples)
                 badm_fail(t, BADM_ERR_SHAPE, y->op->name, BADM_I_TEXT("%0 rows for %1 samples: as many for each are expected by presence"),
                           NULL, NULL, (unsigned long)(badm_size(y) / x->shape[1]), samples);
-            else badm_i_count_present((const badm_ints *)y->args, badm_size(y) / x->shape[1], samples, w->present + r->place);
+            else badm_i_count_present((const badm_ints *)y->args, badm_size(y) / x->shape[1], samples, w->full.present + r->place);
         }
     return t->error.code;
 }
@@ -9091,7 +9141,7 @@ static void badm_i_divide_by_presence(badm_trainer *tr)
         for (j = 0; j < r->shape.dim[0]; j++) {
             float *row = tr->mean + r->gradient + j * r->shape.dim[1];
             uint32_t w, present = 0;
-            for (w = 0; w < tr->workers; w++) present += tr->worker[w].present[r->place + j];
+            for (w = 0; w < tr->workers; w++) present += tr->worker[w].full.present[r->place + j];
             for (k = 0; present > 0 && k < r->shape.dim[1]; k++) row[k] *= (float)tr->count / (float)present;
         }
     }
@@ -9103,29 +9153,29 @@ static badm_result badm_i_slot_norms(badm_trainer *tr, badm_i_worker *w, uint32_
 {
     badm_tape *t = &w->tape;
     badm_i_fault e;
-    uint32_t i, begun = t->begun;
+    uint32_t i, begun = t->full.begun;
     uint8_t buffers = t->buffers;
     badm_result result = BADM_OK;
-    memset(&w->norms.sum, 0, sizeof w->norms.sum);
+    memset(&w->full.norms->sum, 0, sizeof w->full.norms->sum);
     for (i = 0; i < piece->count && !result; i++) {
         badm_batch b = *piece;
         badm_tensor *y;
         b.index = piece->index + i;
         b.count = 1;
         badm_tape_reset(t);
-        badm_tape_watch(t, tr->model, w->norms.space);
+        badm_tape_watch(t, tr->model, w->full.norms->space);
         t->written = NULL;
-        t->kept = NULL;
-        t->local = local;
+        t->full.kept = NULL;
+        t->full.local = local;
         t->buffers = BADM_I_BUFFERS_NONE;
-        memset(w->norms.space, 0, tr->n * sizeof(float));
+        memset(w->full.norms->space, 0, tr->n * sizeof(float));
         y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
         if (!y) result = badm_i_worker_fail(w, number, &e);
         else if (badm_i_backward(t, y, t->counted ? (float)t->count : 1.0f)) result = badm_i_worker_fail(w, number, &t->error);
-        else badm_i_sum_add(&w->norms.sum, badm_i_norm_square(tr, w->norms.space, 0));
+        else badm_i_sum_add(&w->full.norms->sum, badm_i_norm_square(tr, w->full.norms->space, 0));
     }
     badm_i_worker_watches(tr, w, local, grads);
-    t->begun = begun;
+    t->full.begun = begun;
     t->buffers = buffers;
     return result;
 }
@@ -9141,14 +9191,14 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     badm_i_fault e;
     size_t i;
     float each, norm;
-    int measures = BADM_I_FULL && tr->measuring && tr->d.diversity == BADM_DIVERSITY_EXACT && k == 0;
+    int measures = BADM_I_FULL && tr->full.measuring && tr->full.diversity == BADM_DIVERSITY_EXACT && k == 0;
     memset(w->written, 0, tr->model->count);
     badm_i_worker_watches(tr, w, local, grads);
     badm_i_tape_team(tr, t, tr->active == 1);
     t->step = tr->step;
     t->slot = number | (k << 16);
     t->buffers = k == 0 ? BADM_I_BUFFERS_TRAINED : BADM_I_BUFFERS_NONE;
-    if (BADM_I_FULL && k == 0 && tr->buffers) memset(tr->buffers + number * tr->model->buffers, 0, tr->model->buffers * sizeof(float));
+    if (BADM_I_FULL && k == 0 && tr->full.buffers) memset(tr->full.buffers + number * tr->model->buffers, 0, tr->model->buffers * sizeof(float));
     for (piece = 0; piece < pieces; piece++) {
         badm_batch b;
         badm_tensor *y;
@@ -9165,18 +9215,18 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         b.step = tr->step;
         y = badm_i_forward(w, tr->d.loss, tr->d.user, &b, 1, &e);
         if (!y) return badm_i_worker_fail(w, number, &e);
-        if (BADM_I_FULL && w->present && badm_i_slot_present(tr, w, b.count)) return badm_i_worker_fail(w, number, &t->error);
+        if (BADM_I_FULL && w->full.present && badm_i_slot_present(tr, w, b.count)) return badm_i_worker_fail(w, number, &t->error);
         if (!t->counted) t->count = b.count;
         if (measures) {
-            memset(&w->norms.sum, 0, sizeof w->norms.sum);
-            memset(w->norms.seen, 0, tr->model->count);
-            w->norms.of = tr->norms_of;
-            w->norms.samples = b.count;
-            w->norms.missing = 0;
-            t->norms = &w->norms;
+            memset(&w->full.norms->sum, 0, sizeof w->full.norms->sum);
+            memset(w->full.norms->seen, 0, tr->model->count);
+            w->full.norms->of = tr->full.norms_of;
+            w->full.norms->samples = b.count;
+            w->full.norms->missing = 0;
+            t->full.norms = w->full.norms;
         }
         badm_i_backward(t, y, pieces > 1 ? (float)t->count : 1.0f);
-        t->norms = NULL;
+        if (BADM_I_FULL) t->full.norms = NULL;
         if (t->error.code) return badm_i_worker_fail(w, number, &t->error);
         if (BADM_I_FULL) badm_i_slot_buffers(tr, t, number, (float)b.count);
         badm_i_sum_add(&loss, pieces > 1 ? y->data[0] * (float)t->count : y->data[0]);
@@ -9185,12 +9235,12 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
         hits_of += t->hits_of;
         done += b.count;
         if (measures) {                     /* of the sum over the terms that count; with one piece a mean came back */
-            float back = pieces > 1 || w->norms.missing ? 1.0f : (float)t->count;
-            if (w->norms.missing) {
+            float back = pieces > 1 || w->full.norms->missing ? 1.0f : (float)t->count;
+            if (w->full.norms->missing) {
                 badm_result failed = badm_i_slot_norms(tr, w, number, &b, local, grads);
                 if (failed) return failed;
             }
-            badm_i_sum_add(&squares, badm_i_sum_value(&w->norms.sum) * (back * back));
+            badm_i_sum_add(&squares, badm_i_sum_value(&w->full.norms->sum) * (back * back));
         }
     }
     badm_i_fill_unwritten(tr, w, grads);
@@ -9200,8 +9250,8 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     if (!badm_i_is_finite(norm) && !badm_i_all_finite(tr->level, grads, tr->n)) {
         badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("a gradient of sub-batch %0 is not finite"),
                      NULL, number, 0);
-        for (i = 0; BADM_I_FULL && i < tr->range_count; i++) {
-            const badm_i_range *r = &tr->range[i];
+        for (i = 0; BADM_I_FULL && i < tr->full.range_count; i++) {
+            const badm_i_range *r = &tr->full.range[i];
             if (badm_i_all_finite(tr->level, grads + r->param->gradient + r->start, r->n)) continue;
             badm_i_error(&e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"),
                          BADM_I_TEXT("the gradient of \"%n\" in sub-batch %0 is not finite"), r->param->name, number, 0);
@@ -9211,8 +9261,8 @@ static badm_result badm_i_slot_gradient(badm_trainer *tr, badm_i_worker *w, uint
     }
     if (k == 0) {
         s->loss = badm_i_sum_value(&loss) * each;
-        s->norm = norm;
-        s->squares = badm_i_sum_value(&squares);
+        if (BADM_I_FULL) s->full.norm = norm;
+        if (BADM_I_FULL) s->full.squares = badm_i_sum_value(&squares);
         s->count = counted;
         s->hits = hits;
         s->hits_of = hits_of;
@@ -9236,7 +9286,7 @@ static void badm_i_divide(badm_trainer *tr, uint32_t count, uint32_t active)
     for (i = 0; i < tr->workers; i++) {
         tr->worker[i].error.code = BADM_OK;
         tr->worker[i].tape.wanted = 0;
-        if (tr->worker[i].present) memset(tr->worker[i].present, 0, tr->model->present * sizeof(uint32_t));
+        if (tr->worker[i].full.present) memset(tr->worker[i].full.present, 0, tr->model->present * sizeof(uint32_t));
     }
 }
 
@@ -9324,9 +9374,9 @@ BADM_I_LOOP(badm_i_ratio, (n, a, x, c, to), size_t n, const float *a, const floa
 /* g of a run in the inverse metric of the step before; 0 while it has seen nothing. */
 static void badm_i_in_metric(const badm_trainer *tr, const badm_i_range *r, size_t at, size_t n, const float *g, float *to)
 {
-    const float *v = tr->vector[tr->d.form == BADM_PER_SLOT ? 0 : 1] + r->param->gradient + r->start + at;
+    const float *v = tr->vector[tr->full.form == BADM_PER_SLOT ? 0 : 1] + r->param->gradient + r->start + at;
     if (tr->step == 0) { memset(to, 0, n * sizeof(float)); return; }
-    badm_i_ratio(tr->level, n, NULL, v, tr->correction2_before, to);
+    badm_i_ratio(tr->level, n, NULL, v, tr->full.correction2_before, to);
     badm_i_sqrt_each(tr->level, n, to, to);
     badm_i_shift_loop(tr->level, n, badm_i_eps(tr), to);
     badm_i_divide_each(tr->level, n, g, to, to);
@@ -9355,28 +9405,28 @@ BADM_I_LOOP(badm_i_fold_four, (n, a, x, b, y, c, u, d, v, share, to), size_t n, 
    times its count, the whole times 1/all. squares: the mean of the squares instead. n is at most BADM_I_RUN. */
 static const float *badm_i_mean_at(const badm_trainer *tr, size_t o, size_t n, int squares, float *space)
 {
-    float *folded = (squares ? tr->mean_square : tr->mean);
+    float *folded = (squares ? tr->full.mean_square : tr->mean);
     uint32_t s;
-    if (tr->mean_ready || (badm_i_is_alone(tr) && (!BADM_I_FULL || !tr->gradient[0]))) return folded + o;
+    if (tr->mean_ready || (badm_i_is_alone(tr) && (!BADM_I_FULL || !tr->full.gradient[0]))) return folded + o;
     if (BADM_I_FULL && badm_i_is_alone(tr)) {
-        if (!squares) return tr->gradient[0] + o;
-        badm_i_squares(tr->level, n, tr->gradient[0] + o, space);
+        if (!squares) return tr->full.gradient[0] + o;
+        badm_i_squares(tr->level, n, tr->full.gradient[0] + o, space);
         return space;
     }
-    if (!BADM_I_FULL || !tr->gradient[0]) {     /* added up while the slots ran */
+    if (!BADM_I_FULL || !tr->full.gradient[0]) {     /* added up while the slots ran */
         badm_i_set_scaled(tr->level, n, tr->share, folded + o, space);
         return space;
     }
     for (s = 0; s < tr->active; s++) {
         float weight = (float)tr->slot[s].count, square[BADM_I_RUN];
-        const float *g = tr->gradient[s] + o;
+        const float *g = tr->full.gradient[s] + o;
         if (squares) { badm_i_squares(tr->level, n, g, square); g = square; }
         else if (s == 0 && tr->active == 2) {
-            badm_i_fold_two(tr->level, n, weight, g, (float)tr->slot[1].count, tr->gradient[1] + o, tr->share, space);
+            badm_i_fold_two(tr->level, n, weight, g, (float)tr->slot[1].count, tr->full.gradient[1] + o, tr->share, space);
             return space;
         } else if (s == 0 && tr->active == 4) {
-            badm_i_fold_four(tr->level, n, weight, g, (float)tr->slot[1].count, tr->gradient[1] + o, (float)tr->slot[2].count,
-                             tr->gradient[2] + o, (float)tr->slot[3].count, tr->gradient[3] + o, tr->share, space);
+            badm_i_fold_four(tr->level, n, weight, g, (float)tr->slot[1].count, tr->full.gradient[1] + o, (float)tr->slot[2].count,
+                             tr->full.gradient[2] + o, (float)tr->slot[3].count, tr->full.gradient[3] + o, tr->share, space);
             return space;
         }
         if (s == 0) badm_i_set_scaled(tr->level, n, weight, g, space);
@@ -9475,7 +9525,7 @@ static void badm_i_corrections(badm_trainer *tr)
     if (!tr->has_moments) return;
     tr->correction1 = badm_i_one_less_power(tr->d.beta1, tr->step + 1);
     tr->correction2 = badm_i_one_less_power(tr->d.beta2, tr->step + 1);
-    tr->correction2_before = badm_i_one_less_power(tr->d.beta2, tr->step);
+    if (BADM_I_FULL) tr->full.correction2_before = badm_i_one_less_power(tr->d.beta2, tr->step);
 }
 
 #ifdef BADM_SMALL
@@ -9496,7 +9546,7 @@ static const badm_method *badm_i_method_badm(void)
 
 static size_t badm_i_first_dual(const badm_trainer *tr)
 {
-    return tr->vector_count - (tr->d.metric == BADM_SISA ? 2u : 1u) * tr->slots;
+    return tr->vector_count - (tr->full.metric == BADM_SISA ? 2u : 1u) * tr->slots;
 }
 static float *badm_i_dual(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + s]; }
 static float *badm_i_slot_moment(const badm_trainer *tr, uint32_t s) { return tr->vector[badm_i_first_dual(tr) + tr->slots + s]; }
@@ -9507,8 +9557,8 @@ static void badm_i_run_metric(const badm_trainer *tr, badm_metric metric, size_t
     size_t i;
     if (metric == BADM_DIAGONAL) {
         float space[BADM_I_RUN], clip = tr->clip_factor;
-        const float *mean = badm_i_mean_at(tr, o, n, tr->mean_square != NULL, space);
-        for (i = 0; i < n; i++) space[i] = tr->mean_square ? mean[i] * (clip * clip) : (mean[i] * clip) * (mean[i] * clip);
+        const float *mean = badm_i_mean_at(tr, o, n, tr->full.mean_square != NULL, space);
+        for (i = 0; i < n; i++) space[i] = tr->full.mean_square ? mean[i] * (clip * clip) : (mean[i] * clip) * (mean[i] * clip);
         memcpy(v_next, tr->vector[0] + o, n * sizeof(float));
         badm_i_moments(tr, n, tr->correction2, space, v_next, q);
     } else for (i = 0; i < n; i++) q[i] = 1.0f;
@@ -9518,12 +9568,12 @@ static void badm_i_run_metric(const badm_trainer *tr, badm_metric metric, size_t
 static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_record *r, size_t o, size_t n, const float *q,
                               float *d, float *moment)
 {
-    float penalty = tr->rates.sigma / (float)tr->d.local_steps / badm_i_scale(tr, r), rho = tr->rates.rho / badm_i_scale(tr, r);
-    const float *g = tr->gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
+    float penalty = tr->rates.sigma / (float)tr->full.local_steps / badm_i_scale(tr, r), rho = tr->rates.rho / badm_i_scale(tr, r);
+    const float *g = tr->full.gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
     size_t i;
     float pull[BADM_I_RUN], square[BADM_I_RUN], root[BADM_I_RUN];
     for (i = 0; i < n; i++) pull[i] = g[i] * tr->clip_factor + pi[i];
-    if (moment && tr->d.metric == BADM_SISA) {
+    if (moment && tr->full.metric == BADM_SISA) {
         memcpy(moment, badm_i_slot_moment(tr, s) + o, n * sizeof(float));
         badm_i_squares(tr->level, n, pull, square);
         badm_i_moments(tr, n, tr->correction2, square, moment, root);
@@ -9535,8 +9585,8 @@ static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_r
 static void badm_i_job_first_move(void *of, uint32_t worker, uint32_t job)
 {
     badm_trainer *tr = (badm_trainer *)of;
-    const badm_i_group *group = &tr->group[job];
-    const badm_i_range *r = tr->range + group->first, *end = r + group->count;
+    const badm_i_group *group = &tr->full.group[job];
+    const badm_i_range *r = tr->full.range + group->first, *end = r + group->count;
     size_t i, n;
     uint32_t s;
     (void)worker;
@@ -9548,7 +9598,7 @@ static void badm_i_job_first_move(void *of, uint32_t worker, uint32_t job)
             badm_i_run_metric(tr, badm_i_metric(tr, r->param), o, n, q, v_next);
             for (s = 0; s < tr->active; s++) {
                 badm_i_first_move(tr, s, r->param, o, n, q, d, NULL);
-                memcpy(tr->gradient[s] + o, d, n * sizeof(float));
+                memcpy(tr->full.gradient[s] + o, d, n * sizeof(float));
             }
         }
 }
@@ -9558,29 +9608,29 @@ static void badm_i_job_local_steps(void *of, uint32_t worker, uint32_t s)
 {
     badm_trainer *tr = (badm_trainer *)of;
     badm_i_worker *w = &tr->worker[worker];
-    float *d = tr->gradient[s];
+    float *d = tr->full.gradient[s];
     uint32_t k;
     size_t j, i, n;
-    for (k = 1; k < tr->d.local_steps; k++) {
+    for (k = 1; k < tr->full.local_steps; k++) {
         float clip = 1.0f;
-        memset(w->local, 0, tr->n * sizeof(float));
-        for (j = 0; j < tr->range_count; j++) {
-            const badm_i_range *r = &tr->range[j];
+        memset(w->full.local, 0, tr->n * sizeof(float));
+        for (j = 0; j < tr->full.range_count; j++) {
+            const badm_i_range *r = &tr->full.range[j];
             const float *from = tr->model->slab + r->param->offset + r->start;
             size_t o = r->param->gradient + r->start;
-            for (i = 0; i < r->n; i++) w->local[o + i] = from[i] + d[o + i];
+            for (i = 0; i < r->n; i++) w->full.local[o + i] = from[i] + d[o + i];
         }
-        tr->slot[s].result = badm_i_slot_gradient(tr, w, s, k, w->local, w->gradient);
+        tr->slot[s].result = badm_i_slot_gradient(tr, w, s, k, w->full.local, w->gradient);
         if (tr->slot[s].result) return;
-        if (tr->d.clip > 0) {               /* the mean over slots is not known here: by the slot's own norm */
+        if (tr->full.clip > 0) {               /* the mean over slots is not known here: by the slot's own norm */
             float norm = badm_sqrtf(badm_i_norm_square(tr, w->gradient, 0));
-            if (norm > tr->d.clip) clip = tr->d.clip / norm;
+            if (norm > tr->full.clip) clip = tr->full.clip / norm;
         }
-        for (j = 0; j < tr->range_count; j++) {
-            const badm_i_range *r = &tr->range[j];
+        for (j = 0; j < tr->full.range_count; j++) {
+            const badm_i_range *r = &tr->full.range[j];
             badm_metric metric = badm_i_metric(tr, r->param);
             float scale = badm_i_scale(tr, r->param);
-            float penalty = tr->rates.sigma / (float)tr->d.local_steps / scale, rho = tr->rates.rho / scale;
+            float penalty = tr->rates.sigma / (float)tr->full.local_steps / scale, rho = tr->rates.rho / scale;
             for (i = 0; i < r->n; i += n) {
                 float q[BADM_I_RUN], v_next[BADM_I_RUN];
                 size_t o = r->param->gradient + r->start + i, e;
@@ -9600,12 +9650,12 @@ static void badm_i_job_local_steps(void *of, uint32_t worker, uint32_t s)
     }
 }
 
-/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into tr->total. On one machine both at once; on
+/* Dual and aggregate: pi_s += s_ Q d_s, and sum_s alpha_s (d_s + Q^-1 pi_s/s_) into tr->full.total. On one machine both at once; on
    several first the aggregate of the new duals, for the exchange that may fail, then, without it, the duals. */
 static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_partial *sums, int aggregate, int commit)
 {
     badm_metric metric = badm_i_metric(tr, r->param);
-    float penalty = tr->rates.sigma / (float)tr->d.local_steps / badm_i_scale(tr, r->param);
+    float penalty = tr->rates.sigma / (float)tr->full.local_steps / badm_i_scale(tr, r->param);
     badm_i_lanes lanes;
     size_t i, e, n;
     uint32_t s;
@@ -9618,9 +9668,9 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
         for (e = 0; e < n; e++) total[e] = m[e] = norm[e] = 0;
         for (s = 0; s < tr->active; s++) {
             float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].alpha;
-            if (tr->d.local_steps > 1) memcpy(d, tr->gradient[s] + o, n * sizeof(float));
+            if (tr->full.local_steps > 1) memcpy(d, tr->full.gradient[s] + o, n * sizeof(float));
             else badm_i_first_move(tr, s, r->param, o, n, q, d, moment);
-            if (commit && tr->d.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
+            if (commit && tr->full.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
             for (e = 0; e < n; e++) {
                 float next = badm_i_settle(pi[e] + penalty * q[e] * d[e]);
                 m[e] -= alpha * pi[e];
@@ -9630,7 +9680,7 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
             }
         }
         if (sums && aggregate) badm_i_sum_to_lanes(tr->level, n, norm, lanes[BADM_I_PRIMAL]);
-        if (aggregate) memcpy(tr->total + o, total, n * sizeof(float));
+        if (aggregate) memcpy(tr->full.total + o, total, n * sizeof(float));
         if (commit && metric == BADM_DIAGONAL) memcpy(tr->vector[0] + o, v_next, n * sizeof(float));
         if (sums && commit) {
             badm_i_add_to_lanes(tr->level, n, tr->mean + o, m, lanes[BADM_I_AGAINST]);
@@ -9645,10 +9695,10 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
 
 static void badm_i_move_slots(badm_trainer *tr, uint32_t job, int aggregate, int commit)
 {
-    const badm_i_group *group = &tr->group[job];
+    const badm_i_group *group = &tr->full.group[job];
     uint32_t i;
     for (i = group->first; i < group->first + group->count; i++)
-        badm_i_move_range(tr, &tr->range[i], tr->d.monitors ? &tr->partial[job] : NULL, aggregate, commit);
+        badm_i_move_range(tr, &tr->full.range[i], tr->full.monitors ? &tr->full.partial[job] : NULL, aggregate, commit);
 }
 
 static void badm_i_job_aggregate(void *of, uint32_t worker, uint32_t job)
@@ -9661,12 +9711,12 @@ static void badm_i_job_commit(void *of, uint32_t worker, uint32_t job)
 {
     badm_trainer *tr = (badm_trainer *)of;
     (void)worker;
-    badm_i_move_slots(tr, job, !tr->d.allreduce, 1);
+    badm_i_move_slots(tr, job, !tr->full.allreduce, 1);
 }
 
 static void badm_i_per_slot_delta(badm_trainer *tr, badm_i_run *run)
 {
-    memcpy(run->d, tr->total + run->o, run->n * sizeof(float));
+    memcpy(run->d, tr->full.total + run->o, run->n * sizeof(float));
     if (run->lanes && run->metric == BADM_DIAGONAL) {
         size_t i;
         for (i = 0; i < run->n; i++) run->q[i] = tr->vector[0][run->o + i] / tr->correction2;
@@ -9927,7 +9977,7 @@ static void badm_i_orthogonalise(const badm_i_kernels *set, int level, badm_newt
 /* Whether the spread of the slots' gradients matters: it is 0 where there is one. */
 static int badm_i_wants_spread(const badm_trainer *tr)
 {
-    return tr->d.monitors && tr->method->id == 0 && tr->d.form == BADM_COLLAPSED && !badm_i_is_alone(tr);
+    return tr->full.monitors && tr->method->id == 0 && tr->full.form == BADM_COLLAPSED && !badm_i_is_alone(tr);
 }
 
 static int badm_i_is_orthogonal(const badm_trainer *tr, const badm_i_record *r)
@@ -9993,7 +10043,7 @@ static void badm_i_decay_of(const badm_trainer *tr, const badm_i_record *p, floa
 {
     float sigma = tr->rates.sigma / badm_i_scale(tr, p);
     *keep = tr->method->decoupled ? 1.0f - tr->rates.weight_decay * p->decay * badm_i_step_length(tr, p) : 1.0f;
-    *shrink = BADM_I_FULL && tr->method->id == 0 && tr->d.ridge > 0 ? sigma / (sigma + tr->d.ridge) : 1.0f;
+    *shrink = BADM_I_FULL && tr->method->id == 0 && tr->full.ridge > 0 ? sigma / (sigma + tr->full.ridge) : 1.0f;
 }
 
 /* Brings what the next run will read and write near: on several workers much of it is in other processors' caches. */
@@ -10002,7 +10052,7 @@ static void badm_i_fetch_run(const badm_trainer *tr, size_t o, const float *w)
     size_t i, v;
     uint32_t s;
     for (i = 0; i < BADM_I_RUN; i += BADM_I_ALIGN / sizeof(float)) {
-        for (s = 0; tr->gradient[0] && s < tr->active; s++) BADM_I_FETCH(tr->gradient[s] + o + i);
+        for (s = 0; tr->full.gradient[0] && s < tr->active; s++) BADM_I_FETCH(tr->full.gradient[s] + o + i);
         for (v = 0; v < tr->vector_count && v < 2; v++) BADM_I_CLAIM(tr->vector[v] + o + i);
         BADM_I_CLAIM(w + i);
     }
@@ -10012,7 +10062,7 @@ static void badm_i_fetch_run(const badm_trainer *tr, size_t o, const float *w)
 static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t size, float *direction, float (*lanes)[BADM_I_LANES])
 {
     const badm_i_record *p = r->param;
-    int per_slot = BADM_I_FULL && tr->d.form == BADM_PER_SLOT;
+    int per_slot = BADM_I_FULL && tr->full.form == BADM_PER_SLOT;
     float *w = tr->model->slab + p->offset + r->start, keep, shrink;
     float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_FULL ? BADM_I_RUN : 1], square[BADM_I_FULL ? BADM_I_RUN : 1], clip = tr->clip_factor;
     size_t i, e;
@@ -10044,7 +10094,7 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
                     badm_i_in_metric(tr, r, i, run.n, run.g, q);
                     badm_i_add_to_lanes(tr->level, run.n, run.g, q, lanes[BADM_I_GRADIENT_METRIC]);
                 }
-                if (tr->mean_square) {
+                if (tr->full.mean_square) {
                     const float *mean = badm_i_mean_at(tr, run.o, run.n, 1, square);
                     for (e = 0; e < run.n; e++) square[e] = mean[e] * (clip * clip);
                 } else badm_i_squares(tr->level, run.n, run.g, square);
@@ -10069,7 +10119,7 @@ static void badm_i_update_orthogonal(badm_trainer *tr, uint32_t worker, const ba
     size_t i;
     if (p->shape.dim[0] > p->shape.dim[1]) scale *= badm_sqrtf((float)p->shape.dim[0] / (float)p->shape.dim[1]);
     badm_i_update_span(tr, r, badm_i_range_size(r), direction, lanes);
-    badm_i_orthogonalise(tr->worker[worker].tape.kernels, tr->level, tr->d.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
+    badm_i_orthogonalise(tr->worker[worker].tape.full.kernels, tr->level, tr->full.newton_schulz, p->shape.dim[0], p->shape.dim[1], direction,
                          direction + badm_i_round_up(r->n, BADM_I_PAD));
     badm_i_decay_of(tr, p, &keep, &shrink);
     for (i = 0; i < r->n; i++) direction[i] *= scale;
@@ -10080,24 +10130,36 @@ static void badm_i_update_orthogonal(badm_trainer *tr, uint32_t worker, const ba
 
 static void badm_i_update_group(badm_trainer *tr, uint32_t worker, const badm_i_group *group, float (*lanes)[BADM_I_LANES])
 {
-    const badm_i_range *r = tr->range + group->first, *end = r + group->count;
+    const badm_i_range *r = tr->full.range + group->first, *end = r + group->count;
     if (badm_i_is_orthogonal(tr, r->param)) badm_i_update_orthogonal(tr, worker, r, lanes);
     else for (; r < end; r += r->ranges) badm_i_update_span(tr, r, r->span, NULL, lanes);
+}
+
+/* BADM_SMALL keeps no ranges: each parameter is one, on the caller's thread. */
+static void badm_i_update_all(badm_trainer *tr)
+{
+    badm_i_range r;
+    size_t i;
+    r.start = 0;
+    for (i = 0; i < tr->model->count; i++) {
+        r.param = badm_i_record_at(tr->model, i);
+        if (r.param->gradient != BADM_I_NONE) badm_i_update_span(tr, &r, badm_i_shape_size(&r.param->shape), NULL, NULL);
+    }
 }
 
 static void badm_i_job_update(void *of, uint32_t worker, uint32_t job)
 {
     badm_trainer *tr = (badm_trainer *)of;
-    const badm_i_group *group = &tr->group[job];
-    float *sum = BADM_I_FULL ? tr->partial[job].sum : NULL, f = badm_i_scale(tr, tr->range[group->first].param);
+    const badm_i_group *group = &tr->full.group[job];
+    float *sum = tr->full.partial[job].sum, f = badm_i_scale(tr, tr->full.range[group->first].param);
     badm_i_lanes lanes;
     unsigned i, used = 1u << BADM_I_STEP | 1u << BADM_I_WEIGHTS;
-    int diagonal = badm_i_metric(tr, tr->range[group->first].param) == BADM_DIAGONAL && tr->method->id == 0;
-    if (!BADM_I_FULL || !tr->d.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
+    int diagonal = badm_i_metric(tr, tr->full.range[group->first].param) == BADM_DIAGONAL && tr->method->id == 0;
+    if (!tr->full.monitors) { badm_i_update_group(tr, worker, group, NULL); return; }
     /* the mean's norm, and what the slots' moves added, are there already */
     if (!tr->mean_ready && !badm_i_is_alone(tr)) used |= 1u << BADM_I_GRADIENT;
     if (diagonal) used |= 1u << BADM_I_GRADIENT_METRIC | 1u << BADM_I_STEP_METRIC;
-    if (tr->method->id == 0 && tr->d.form == BADM_COLLAPSED)
+    if (tr->method->id == 0 && tr->full.form == BADM_COLLAPSED)
         used |= 1u << BADM_I_PRIMAL | 1u << BADM_I_AGAINST | 1u << BADM_I_MOMENTUM;
     for (i = 0; i < BADM_I_SUMS; i++) if (used >> i & 1u) memset(lanes[i], 0, sizeof lanes[i]);
     badm_i_update_group(tr, worker, group, lanes);
@@ -10122,13 +10184,13 @@ static float badm_i_slot_square(const badm_trainer *tr, const float *g)
     badm_i_sum sum = { 0, 0 };
     uint32_t i, j;
     size_t at, n;
-    for (i = 0; i < tr->group_count; i++) {
-        const badm_i_group *group = &tr->group[i];
-        const badm_i_record *p = tr->range[group->first].param;
+    for (i = 0; i < tr->full.group_count; i++) {
+        const badm_i_group *group = &tr->full.group[i];
+        const badm_i_record *p = tr->full.range[group->first].param;
         int diagonal = badm_i_metric(tr, p) == BADM_DIAGONAL;
         float lane[BADM_I_LANES] = { 0 }, space[BADM_I_RUN];
         for (j = group->first; j < group->first + group->count; j++) {
-            const badm_i_range *r = &tr->range[j];
+            const badm_i_range *r = &tr->full.range[j];
             const float *from = g + r->param->gradient + r->start;
             size_t size = badm_i_range_size(r);
             for (at = 0; at < size; at += n) {
@@ -10146,14 +10208,14 @@ BADM_I_APART static float badm_i_total_of_groups(const badm_trainer *tr, int whi
 {
     badm_i_sum sum = { 0, 0 };
     uint32_t i;
-    for (i = 0; i < tr->group_count; i++) badm_i_sum_add(&sum, tr->partial[i].sum[which]);
+    for (i = 0; i < tr->full.group_count; i++) badm_i_sum_add(&sum, tr->full.partial[i].sum[which]);
     return badm_i_sum_value(&sum);
 }
 
 /* Adds one of the groups' sums up, in their order. */
 BADM_I_INLINE float badm_i_total(const badm_trainer *tr, int which)
 {
-    return tr->group_count == 1 ? tr->partial[0].sum[which] : badm_i_total_of_groups(tr, which);
+    return tr->full.group_count == 1 ? tr->full.partial[0].sum[which] : badm_i_total_of_groups(tr, which);
 }
 
 /* Primal and dual residual of the step just taken.
@@ -10163,13 +10225,13 @@ BADM_I_INLINE float badm_i_total(const badm_trainer *tr, int which)
 static void badm_i_residuals(badm_trainer *tr, badm_report *out)
 {
     float sigma = tr->rates.sigma, sum = tr->rates.rho + sigma, primal = badm_i_total(tr, BADM_I_PRIMAL);
-    if (tr->d.form == BADM_PER_SLOT && tr->d.allreduce) primal = tr->total[tr->n];
-    if (tr->d.form == BADM_COLLAPSED) {
+    if (tr->full.form == BADM_PER_SLOT && tr->full.allreduce) primal = tr->full.total[tr->n];
+    if (tr->full.form == BADM_COLLAPSED) {
         float v = 0;
-        if (badm_i_wants_spread(tr)) v = tr->spread * tr->clip_factor * tr->clip_factor - badm_i_total(tr, BADM_I_GRADIENT_METRIC);
+        if (badm_i_wants_spread(tr)) v = tr->full.spread * tr->clip_factor * tr->clip_factor - badm_i_total(tr, BADM_I_GRADIENT_METRIC);
         if (!(v > 0)) v = 0;
-        primal = primal / (sigma * sigma) + (v + tr->dispersion) / (sum * sum);
-        tr->dispersion = tr->beta * tr->beta * tr->dispersion + (1.0f - tr->beta) * (1.0f - tr->beta) * v;
+        primal = primal / (sigma * sigma) + (v + tr->full.dispersion) / (sum * sum);
+        tr->full.dispersion = tr->beta * tr->beta * tr->full.dispersion + (1.0f - tr->beta) * (1.0f - tr->beta) * v;
     }
     out->primal_residual = badm_sqrtf(primal);
     out->dual_residual = sigma * badm_sqrtf(badm_i_total(tr, BADM_I_STEP_METRIC));
@@ -10180,9 +10242,9 @@ static void badm_i_residuals(badm_trainer *tr, badm_report *out)
 static void badm_i_balance(badm_trainer *tr, const badm_report *r)
 {
     float primal = tr->rates.sigma * r->primal_residual;
-    if (!(tr->d.balance > 0)) return;
-    if (primal > tr->d.balance * r->dual_residual) tr->rho_factor *= 1.02f;
-    else if (r->dual_residual > tr->d.balance * primal) tr->rho_factor /= 1.02f;
+    if (!(tr->full.balance > 0)) return;
+    if (primal > tr->full.balance * r->dual_residual) tr->rho_factor *= 1.02f;
+    else if (r->dual_residual > tr->full.balance * primal) tr->rho_factor /= 1.02f;
     if (tr->rho_factor > 10.0f) tr->rho_factor = 10.0f;
     if (tr->rho_factor < 0.1f) tr->rho_factor = 0.1f;
 }
@@ -10197,7 +10259,7 @@ static void badm_i_average(float *average, float value, uint64_t step)
 
 static void badm_i_remember(badm_trainer *tr, const badm_report *r)
 {
-    badm_i_memory_of_steps *s = &tr->seen;
+    badm_i_memory_of_steps *s = tr->full.seen;
     float weights = badm_sqrtf(badm_i_total(tr, BADM_I_WEIGHTS)), momentum = badm_sqrtf(badm_i_total(tr, BADM_I_MOMENTUM));
     uint32_t i;
     if (tr->step == 0) {
@@ -10205,7 +10267,7 @@ static void badm_i_remember(badm_trainer *tr, const badm_report *r)
         s->first_loss = badm_i_abs(r->loss);
     }
     for (i = 0; i < tr->workers; i++)
-        if (tr->worker[i].tape.input_max > s->input_max) s->input_max = tr->worker[i].tape.input_max;
+        if (tr->worker[i].tape.full.input_max > s->input_max) s->input_max = tr->worker[i].tape.full.input_max;
     badm_i_average(&s->motion, weights > 0 ? r->step_norm / weights : r->step_norm, tr->step);
     if (tr->step > 0)
         badm_i_average(&s->against, momentum > 0 && r->grad_norm > 0
@@ -10222,12 +10284,13 @@ static void badm_i_remember(badm_trainer *tr, const badm_report *r)
 /* Finds what it sees and, with text, says so. */
 static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
 {
-    const badm_i_memory_of_steps *s = &tr->seen;
+    const badm_i_memory_of_steps *s = tr->full.seen;
     unsigned set = 0;
     uint64_t steps = tr->step;
     float now = 0;
     int settled;
-    if (tr->d.monitors && steps > 0) now = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
+    if (!BADM_I_FULL) return 0;
+    if (tr->full.monitors && steps > 0) now = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
     settled = steps > 0 && (now < 1e-2f * s->first_gradient || badm_i_abs(s->high) < 1e-3f * s->first_loss);
     if (tr->method->id == 0 && steps >= BADM_I_WINDOW && s->against < -0.3f && !settled) {
         set |= BADM_SEES_OSCILLATION;
@@ -10247,13 +10310,13 @@ static unsigned badm_i_diagnose(const badm_trainer *tr, badm_i_text *o)
         badm_i_put_number(o, tr->worker[0].tape.capacity);
         badm_i_put(o, BADM_I_TEXT(": set tape_bytes, or a smaller micro_batch\n"));
     }
-    if (tr->d.workers > tr->slots && !tr->helpers) {
+    if (tr->full.workers > tr->slots && !tr->full.helpers) {
         set |= BADM_SEES_IDLE_WORKERS;
         badm_i_put_number(o, tr->slots);
         badm_i_put(o, BADM_I_TEXT(" sub-batches limit you to "));
         badm_i_put_number(o, tr->slots);
         badm_i_put(o, BADM_I_TEXT(" of "));
-        badm_i_put_number(o, tr->d.workers);
+        badm_i_put_number(o, tr->full.workers);
         badm_i_put(o, BADM_I_TEXT(" workers: raise sub_batches\n"));
     }
     if (s->input_max > 30.0f) {
@@ -10484,7 +10547,7 @@ static size_t badm_i_count_ranges(const badm_trainer *tr, badm_i_range *out)
         if (r->gradient == BADM_I_NONE) continue;
         size = badm_i_shape_size(&r->shape);
         for (at = 0; at < size; n++) {
-            size_t part = !BADM_I_FULL || size - at < BADM_I_RANGE || badm_i_is_orthogonal(tr, r) ? size - at : BADM_I_RANGE;
+            size_t part = size - at < BADM_I_RANGE || badm_i_is_orthogonal(tr, r) ? size - at : BADM_I_RANGE;
             if (out) { out[n].param = r; out[n].start = at; out[n].n = part; }
             at += part;
         }
@@ -10495,24 +10558,14 @@ static size_t badm_i_count_ranges(const badm_trainer *tr, badm_i_range *out)
 /* Joins small neighbours with equal settings. Depends on shapes and settings alone: sums begin anew with each group. */
 static void badm_i_make_groups(badm_trainer *tr)
 {
-    badm_i_group *group = tr->group;
-    badm_i_range *first = tr->range;                /* of the span */
+    badm_i_group *group = tr->full.group;
+    badm_i_range *first = tr->full.range;                /* of the span */
     size_t i, size = 0;
-    tr->settings = tr->model->settings;
-    if (!BADM_I_FULL) {                             /* one group; each range is a span */
-        for (i = 0; i < tr->range_count; i++) {
-            tr->range[i].span = badm_i_range_size(&tr->range[i]);
-            tr->range[i].ranges = 1;
-        }
-        group->first = 0;
-        group->count = (uint32_t)tr->range_count;
-        tr->group_count = 1;
-        return;
-    }
-    for (i = 0; i < tr->range_count; i++) {
-        badm_i_range *r = &tr->range[i], *before = i > 0 ? r - 1 : r;
+    tr->full.settings = tr->model->settings;
+    for (i = 0; i < tr->full.range_count; i++) {
+        badm_i_range *r = &tr->full.range[i], *before = i > 0 ? r - 1 : r;
         const badm_i_record *p = r->param, *last = before->param;
-        int joins = i > 0 && size + tr->range[i].n <= BADM_I_RANGE && badm_i_scale(tr, p) == badm_i_scale(tr, last)
+        int joins = i > 0 && size + tr->full.range[i].n <= BADM_I_RANGE && badm_i_scale(tr, p) == badm_i_scale(tr, last)
             && badm_i_metric(tr, p) == badm_i_metric(tr, last) && !badm_i_is_orthogonal(tr, p) && !badm_i_is_orthogonal(tr, last);
         /* where places fill whole lanes, to handle several as one changes no bit */
         if (!(joins && BADM_I_PAD % BADM_I_LANES == 0 && p->decay == last->decay
@@ -10523,7 +10576,7 @@ static void badm_i_make_groups(badm_trainer *tr)
         }
         first->span += badm_i_range_size(r);
         first->ranges++;
-        if (badm_i_is_orthogonal(tr, p)) tr->directions = 1;
+        if (badm_i_is_orthogonal(tr, p)) tr->full.directions = 1;
         if (joins) group->count++;
         else {
             if (i > 0) group++;
@@ -10531,9 +10584,49 @@ static void badm_i_make_groups(badm_trainer *tr)
             group->count = 1;
             size = 0;
         }
-        size += tr->range[i].n;
+        size += tr->full.range[i].n;
     }
-    tr->group_count = (uint32_t)(group - tr->group) + 1;
+    tr->full.group_count = (uint32_t)(group - tr->full.group) + 1;
+}
+
+static void badm_i_take_desc(badm_trainer *tr, const badm_trainer_desc *d)
+{
+    badm_i_desc *to = &tr->d;
+    to->loss = d->loss;
+    to->user = d->user;
+    to->seed = d->seed;
+    to->max_batch = d->max_batch;
+    to->micro_batch = d->micro_batch;
+    to->rates = d->rates;
+    to->rates_user = d->rates_user;
+    to->weight_decay = d->weight_decay;
+    to->sigma = d->sigma;
+    to->rho = d->rho;
+    to->beta2 = d->beta2;
+    to->eps = d->eps;
+    to->lr = d->lr;
+    to->beta1 = d->beta1;
+    to->momentum_decay = d->momentum_decay;
+    to->cancel = d->cancel;
+    to->on_sub_batch = d->on_sub_batch;
+    to->on_sub_batch_user = d->on_sub_batch_user;
+    if (!BADM_I_FULL) return;
+    tr->full.form = d->form;
+    tr->full.metric = d->metric;
+    tr->full.local_steps = d->local_steps;
+    tr->full.workers = d->workers;
+    tr->full.schedule = &d->schedule;               /* until the trainer has memory of its own */
+    tr->full.clip = d->clip;
+    tr->full.ridge = d->ridge;
+    tr->full.balance = d->balance;
+    tr->full.second_moment_of_slots = d->second_moment_of_slots;
+    tr->full.monitors = d->monitors;
+    tr->full.newton_schulz = d->newton_schulz;
+    tr->full.diversity = d->diversity;
+    tr->full.allreduce = d->allreduce;
+    tr->full.allreduce_user = d->allreduce_user;
+    tr->full.log = d->log;
+    tr->full.log_user = d->log_user;
 }
 
 /* Sets everything that follows from the desc; no memory yet. */
@@ -10542,13 +10635,12 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     uint32_t sub = (d->max_batch + d->sub_batches - 1) / d->sub_batches;
     size_t i;
     memset(tr, 0, sizeof *tr);
-    tr->d = *d;
-    if (!BADM_I_FULL) tr->d.monitors = 0;
+    badm_i_take_desc(tr, d);
     tr->model = d->model;
     tr->memory = d->memory;
     tr->method = d->method ? d->method : badm_i_method_badm();
     tr->layout = d->model->layout;
-    tr->level = badm_i_simd_level();
+    tr->level = (uint8_t)badm_i_simd_level();
     tr->n = d->model->trainable;
     tr->slots = d->sub_batches;
 #ifdef BADM_I_SERIAL
@@ -10558,8 +10650,8 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
 #endif
     tr->piece = d->micro_batch && d->micro_batch < sub ? d->micro_batch : sub;
     tr->rho_factor = tr->mu_product = tr->clip_factor = 1.0f;
-    tr->range_count = badm_i_count_ranges(tr, NULL);
-    for (i = 0; i < d->model->count; i++) tr->trained += badm_i_record_at(d->model, i)->gradient != BADM_I_NONE;
+    if (BADM_I_FULL) tr->full.range_count = badm_i_count_ranges(tr, NULL);
+    for (i = 0; BADM_I_FULL && i < d->model->count; i++) tr->full.trained += badm_i_record_at(d->model, i)->gradient != BADM_I_NONE;
     tr->has_moments = tr->method->id ? tr->method->vectors > 1 : BADM_I_FULL && (badm_i_has_moment(tr) || d->metric == BADM_SISA);
     if (tr->method->id) tr->vector_count = tr->method->vectors;
     else if (!BADM_I_FULL) tr->vector_count = 1;
@@ -10572,7 +10664,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
 static int badm_i_slots_own_gradients(const badm_trainer *tr)
 {
     size_t least = tr->slots < tr->workers + 1 ? tr->slots : tr->workers + 1;
-    return BADM_I_FULL && (tr->d.form == BADM_PER_SLOT || tr->vector_count + tr->slots <= 4 + least);
+    return BADM_I_FULL && (tr->full.form == BADM_PER_SLOT || tr->vector_count + tr->slots <= 4 + least);
 }
 
 /* A gradient-shaped vector of zeros: what fills parameters' places is never written again. */
@@ -10586,18 +10678,27 @@ static float *badm_i_carve_vector(badm_i_carver *c, const badm_trainer *tr)
 static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
 {
     size_t i;
-    int own = badm_i_slots_own_gradients(tr), local = BADM_I_FULL && tr->d.local_steps > 1;
+    int own = badm_i_slots_own_gradients(tr), local = BADM_I_FULL && tr->full.local_steps > 1;
     badm_i_worker *workers = (badm_i_worker *)badm_i_carve(c, tr->workers, sizeof *workers);
-    float **vectors, **gradients;
-    badm_i_pool_carve(&tr->pool, c, tr->workers + tr->helpers);
+    float **vectors, **gradients = NULL;
+    badm_i_pool_carve(&tr->pool, c, tr->workers + tr->full.helpers);
     tr->worker = workers;
     tr->slot = (badm_i_slot *)badm_i_carve(c, tr->slots, sizeof *tr->slot);
-    tr->range = (badm_i_range *)badm_i_carve(c, tr->range_count, sizeof *tr->range);
-    tr->group = (badm_i_group *)badm_i_carve(c, BADM_I_FULL ? tr->range_count : 1, sizeof *tr->group);
-    tr->partial = (badm_i_partial *)badm_i_carve(c, BADM_I_FULL ? tr->range_count : 0, sizeof *tr->partial);
-    tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, tr->d.local_steps), sizeof *tr->index);
+    tr->index = (uint32_t *)badm_i_carve(c, badm_i_times(tr->d.max_batch, badm_i_local_steps(tr)), sizeof *tr->index);
     tr->vector = vectors = (float **)badm_i_carve(c, tr->vector_count, sizeof *vectors);
-    tr->gradient = gradients = (float **)badm_i_carve(c, BADM_I_FULL ? tr->slots : 0, sizeof *gradients);
+    if (BADM_I_FULL) {
+        badm_schedule *schedule = (badm_schedule *)badm_i_carve(c, 1, sizeof *schedule);
+        tr->full.seen = (badm_i_memory_of_steps *)badm_i_carve(c, 1, sizeof *tr->full.seen);
+        tr->full.range = (badm_i_range *)badm_i_carve(c, tr->full.range_count, sizeof *tr->full.range);
+        tr->full.group = (badm_i_group *)badm_i_carve(c, tr->full.range_count, sizeof *tr->full.group);
+        tr->full.partial = (badm_i_partial *)badm_i_carve(c, tr->full.range_count, sizeof *tr->full.partial);
+        tr->full.gradient = gradients = (float **)badm_i_carve(c, tr->slots, sizeof *gradients);
+        if (c->base) {
+            memset(tr->full.seen, 0, sizeof *tr->full.seen);
+            *schedule = *tr->full.schedule;
+            tr->full.schedule = schedule;
+        }
+    }
     if (c->base) memset(workers, 0, tr->workers * sizeof *workers);
     for (i = 0; i < tr->vector_count; i++) {
         float *v = badm_i_carve_vector(c, tr);
@@ -10607,19 +10708,20 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
         float *g = own ? badm_i_carve_vector(c, tr) : NULL;
         if (c->base) gradients[i] = g;
     }
-    if (BADM_I_FULL && tr->d.form == BADM_PER_SLOT && tr->d.allreduce) tr->total = (float *)badm_i_carve(c, badm_i_plus(tr->n, 1), sizeof(float));
-    else if (BADM_I_FULL && c->base) tr->total = gradients[0];             /* no longer needed there when the aggregate is made */
-    if (!BADM_I_FULL || tr->d.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
+    if (BADM_I_FULL && tr->full.form == BADM_PER_SLOT && tr->full.allreduce) tr->full.total = (float *)badm_i_carve(c, badm_i_plus(tr->n, 1), sizeof(float));
+    else if (BADM_I_FULL && c->base) tr->full.total = gradients[0];             /* no longer needed there when the aggregate is made */
+    if (!BADM_I_FULL || tr->full.form == BADM_PER_SLOT || !own) tr->mean = badm_i_carve_vector(c, tr);
     else if (c->base) tr->mean = gradients[0];              /* folded in place */
-    if (BADM_I_FULL && tr->d.second_moment_of_slots) tr->mean_square = badm_i_carve_vector(c, tr);
-    if (BADM_I_FULL && tr->d.diversity != BADM_DIVERSITY_OFF) tr->drift = badm_i_carve_vector(c, tr);
-    if (BADM_I_FULL && tr->model->buffers) tr->buffers = (float *)badm_i_carve(c, badm_i_times(tr->slots, tr->model->buffers), sizeof(float));
+    if (BADM_I_FULL && tr->full.second_moment_of_slots) tr->full.mean_square = badm_i_carve_vector(c, tr);
+    if (BADM_I_FULL && tr->full.diversity != BADM_DIVERSITY_OFF) tr->full.drift = badm_i_carve_vector(c, tr);
+    if (BADM_I_FULL && tr->model->buffers) tr->full.buffers = (float *)badm_i_carve(c, badm_i_times(tr->slots, tr->model->buffers), sizeof(float));
     for (i = 0; i < tr->workers; i++) {
         float *g = (BADM_I_FULL ? !own || local : tr->slots > 1) ? badm_i_carve_vector(c, tr) : NULL, *w = local ? badm_i_carve_vector(c, tr) : NULL;
         uint32_t *index = BADM_I_FULL ? (uint32_t *)badm_i_carve(c, tr->piece, sizeof *index) : tr->index;
         badm_tensor *kept = (badm_tensor *)badm_i_carve(c, BADM_I_FULL ? tr->model->count : 0, sizeof *kept);
         uint8_t *written = (uint8_t *)badm_i_carve(c, tr->model->count, 1);
-        int exact = BADM_I_FULL && tr->d.diversity == BADM_DIVERSITY_EXACT;
+        int exact = BADM_I_FULL && tr->full.diversity == BADM_DIVERSITY_EXACT;
+        badm_i_norms *norms = exact ? (badm_i_norms *)badm_i_carve(c, 1, sizeof *norms) : NULL;
         float *space = exact ? badm_i_carve_vector(c, tr) : NULL;
         uint8_t *seen = exact ? (uint8_t *)badm_i_carve(c, tr->model->count, 1) : NULL;
         uint32_t *present = BADM_I_FULL && tr->model->present ? (uint32_t *)badm_i_carve(c, tr->model->present, sizeof *present) : NULL;
@@ -10628,11 +10730,15 @@ static void badm_i_carve_trainer(badm_trainer *tr, badm_i_carver *c)
         workers[i].written = written;
         workers[i].gradient = g;
         if (!BADM_I_FULL) continue;
-        workers[i].norms.space = space;
-        workers[i].norms.seen = seen;
-        workers[i].local = w;
-        workers[i].kept = kept;
-        workers[i].present = present;
+        if (norms) {
+            memset(norms, 0, sizeof *norms);
+            norms->space = space;
+            norms->seen = seen;
+        }
+        workers[i].full.norms = norms;
+        workers[i].full.local = w;
+        workers[i].full.kept = kept;
+        workers[i].full.present = present;
     }
 }
 
@@ -10643,7 +10749,7 @@ static uint32_t badm_i_most_threads(const badm_trainer *tr)
     (void)tr;
     return 1;
 #else
-    return tr->slots == 1 ? tr->d.workers : 1;       /* helpers of more slots would look on more often than help */
+    return tr->slots == 1 ? tr->full.workers : 1;       /* helpers of more slots would look on more often than help */
 #endif
 }
 
@@ -10664,7 +10770,7 @@ static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t
     t->dry = t->training = t->recording = 1;
     t->buffers = BADM_I_BUFFERS_TRAINED;
     t->model = tr->model;
-    t->team = badm_i_most_threads(tr);
+    if (BADM_I_FULL) t->full.team = badm_i_most_threads(tr);
     b.count = tr->piece;
     y = tr->d.loss(t, &b, tr->d.user);
     tr->memory_wanted = t->wanted;
@@ -10677,7 +10783,7 @@ static badm_result badm_i_dry_run(badm_trainer *tr, unsigned char *space, size_t
     }
     tr->tape_bytes = badm_i_round_up(badm_i_plus(badm_i_plus(t->planned, t->gradient_bytes), badm_i_plus(t->scratch_needed,
             BADM_I_ALIGN)), BADM_I_ALIGN);
-    tr->work = t->work;
+    if (BADM_I_FULL) tr->full.work = t->full.work;
     return tr->tape_bytes == BADM_I_NONE ? badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("tape"),
                                                         BADM_I_TEXT("the graph is more than this machine can address"), NULL, 0, 0) : BADM_OK;
 }
@@ -10729,12 +10835,12 @@ static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, bad
     badm_i_derive(tr, d);
     if (d->tape_bytes) {
         tr->tape_bytes = badm_i_round_up(d->tape_bytes, BADM_I_ALIGN);
-        tr->work = (uint64_t)1 << 40;
+        if (BADM_I_FULL) tr->full.work = (uint64_t)1 << 40;
     } else {
         r = badm_i_measure_tape(tr, e);
         if (r) return r;
     }
-    if (BADM_I_FULL && tr->work >= BADM_I_WORTH_HELP) tr->helpers = badm_i_most_threads(tr) - 1u;
+    if (BADM_I_FULL && tr->full.work >= BADM_I_WORTH_HELP) tr->full.helpers = badm_i_most_threads(tr) - 1u;
     for (i = 0; BADM_I_FULL && i < d->model->count; i++) {  /* the arena is where directions are orthogonalised */
         const badm_i_record *p = badm_i_record_at(d->model, i);
         size_t need;
@@ -10785,8 +10891,8 @@ BADM_API badm_result badm_trainer_bytes(const badm_trainer_desc *d, size_t *byte
 static void badm_i_log_error(const badm_trainer *tr, const badm_i_fault *e)
 {
     char text[BADM_I_SENTENCE];
-    if (!BADM_I_FULL || !tr->d.log) return;
-    tr->d.log(e->code, badm_i_sentence(e, text), tr->d.log_user);
+    if (!BADM_I_FULL || !tr->full.log) return;
+    tr->full.log(e->code, badm_i_sentence(e, text), tr->full.log_user);
 }
 
 BADM_API void badm_trainer_free(badm_trainer *tr)
@@ -10804,7 +10910,7 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
 {
     badm_i_carver take;
     badm_trainer *tr;
-    uint32_t i, threads = plan->workers + plan->helpers - 1;
+    uint32_t i, threads = plan->workers + plan->full.helpers - 1;
     take.base = (unsigned char *)badm_i_alloc(plan->memory, plan->bytes);
     take.used = 0;
     if (!take.base) return BADM_ERR_MEMORY;
@@ -10812,10 +10918,12 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
     memmove(tr, plan, sizeof *tr);          /* in a block it may stand in the way of what follows, and is not looked at again */
     tr->memory_wanted = 0;
     badm_i_carve_trainer(tr, &take);
-    badm_i_count_ranges(tr, tr->range);
-    badm_i_make_groups(tr);
-    if (BADM_I_FULL && tr->d.form == BADM_PER_SLOT) memset(tr->total, 0, tr->n * sizeof(float));         /* what fills places stays 0 */
-    if (BADM_I_FULL) memset(tr->partial, 0, tr->range_count * sizeof *tr->partial);
+    if (BADM_I_FULL) {
+        badm_i_count_ranges(tr, tr->full.range);
+        badm_i_make_groups(tr);
+    }
+    if (BADM_I_FULL && tr->full.form == BADM_PER_SLOT) memset(tr->full.total, 0, tr->n * sizeof(float));         /* what fills places stays 0 */
+    if (BADM_I_FULL) memset(tr->full.partial, 0, tr->full.range_count * sizeof *tr->full.partial);
     for (i = 0; i < tr->workers; i++) {
         badm_i_worker *w = &tr->worker[i];
         void *arena = badm_i_alloc(tr->memory, tr->tape_bytes);
@@ -10825,7 +10933,7 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
 #ifndef BADM_I_SERIAL
     if (tr->workers > 1) badm_i_blas_on_one_thread();           /* helpers do not call it */
 #endif
-    if (badm_i_pool_start(&tr->pool, tr, tr->workers + tr->helpers)) {
+    if (badm_i_pool_start(&tr->pool, tr, tr->workers + tr->full.helpers)) {
         badm_trainer_free(tr);
         return badm_i_error(e, BADM_ERR_THREAD, BADM_I_TEXT("badm_trainer_new"), BADM_I_TEXT("%0 threads cannot be started"), NULL,
                             threads, 0);
@@ -10892,7 +11000,7 @@ BADM_API size_t badm_trainer_memory(const badm_trainer *tr)
 /* ---- the jobs of a step ---- */
 
 /* Too little work to wake anybody for: a few tens of microseconds. */
-static int badm_i_little_work(const badm_trainer *tr) { return !BADM_I_FULL || tr->work * tr->active < 60000u; }
+static int badm_i_little_work(const badm_trainer *tr) { return !BADM_I_FULL || tr->full.work * tr->active < 60000u; }
 static int badm_i_little_update(const badm_trainer *tr) { return tr->n < 32768u; }
 
 /* The sum of the slots' gradients times their counts, while slots run one after another through few buffers: piece by piece, each
@@ -10908,11 +11016,11 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
         if (s > 1) badm_i_add_scaled(tr->level, part, weight, g + at, tr->mean + at);
         else if (s == 1) badm_i_join_scaled(tr->level, part, (float)tr->slot[0].count, tr->mean + at, weight, g + at);
         else if (tr->active == 1 && weight != 1.0f) badm_i_set_scaled(tr->level, part, weight, g + at, tr->mean + at);
-        for (i = at; BADM_I_FULL && tr->mean_square && i < at + part; i += n) {
+        for (i = at; BADM_I_FULL && tr->full.mean_square && i < at + part; i += n) {
             n = at + part - i < BADM_I_RUN ? at + part - i : BADM_I_RUN;
             badm_i_squares(tr->level, n, g + i, square);
-            if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->mean_square + i);
-            else badm_i_add_scaled(tr->level, n, weight, square, tr->mean_square + i);
+            if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->full.mean_square + i);
+            else badm_i_add_scaled(tr->level, n, weight, square, tr->full.mean_square + i);
         }
         badm_i_raise(&tr->pool, &tr->slot[s].folded, piece);
     }
@@ -10922,10 +11030,10 @@ static void badm_i_job_slot(void *of, uint32_t worker, uint32_t s)
 {
     badm_trainer *tr = (badm_trainer *)of;
     badm_i_worker *w = &tr->worker[worker];
-    int own = BADM_I_FULL && tr->gradient[0] != NULL;
-    float *g = own ? tr->gradient[s] : s == 0 ? tr->mean : w->gradient;
+    int own = BADM_I_FULL && tr->full.gradient[0] != NULL;
+    float *g = own ? tr->full.gradient[s] : s == 0 ? tr->mean : w->gradient;
     badm_result r = badm_i_slot_gradient(tr, w, s, 0, NULL, g);
-    if (BADM_I_FULL && !r && badm_i_wants_spread(tr)) tr->slot[s].square = badm_i_slot_square(tr, g);
+    if (BADM_I_FULL && !r && badm_i_wants_spread(tr)) tr->slot[s].full.square = badm_i_slot_square(tr, g);
     if (!r) r = badm_i_slot_report(tr, w, s);
     tr->slot[s].result = r;
     if (own) return;
@@ -10940,8 +11048,8 @@ static void badm_i_job_slot(void *of, uint32_t worker, uint32_t s)
 static void badm_i_job_mean(void *of, uint32_t worker, uint32_t job)
 {
     badm_trainer *tr = (badm_trainer *)of;
-    const badm_i_group *group = &tr->group[job];
-    const badm_i_range *r = tr->range + group->first, *end = r + group->count;
+    const badm_i_group *group = &tr->full.group[job];
+    const badm_i_range *r = tr->full.range + group->first, *end = r + group->count;
     size_t i, n;
     (void)worker;
     for (; r < end; r++)
@@ -10949,9 +11057,9 @@ static void badm_i_job_mean(void *of, uint32_t worker, uint32_t job)
             size_t o = r->param->gradient + r->start + i;
             const float *mean;
             n = badm_i_range_size(r) - i < BADM_I_RUN ? badm_i_range_size(r) - i : BADM_I_RUN;
-            if (tr->mean_square) {
-                mean = badm_i_mean_at(tr, o, n, 1, tr->mean_square + o);
-                if (mean != tr->mean_square + o) memcpy(tr->mean_square + o, mean, n * sizeof(float));
+            if (tr->full.mean_square) {
+                mean = badm_i_mean_at(tr, o, n, 1, tr->full.mean_square + o);
+                if (mean != tr->full.mean_square + o) memcpy(tr->full.mean_square + o, mean, n * sizeof(float));
             }
             mean = badm_i_mean_at(tr, o, n, 0, tr->mean + o);
             if (mean != tr->mean + o) memcpy(tr->mean + o, mean, n * sizeof(float));
@@ -10963,8 +11071,8 @@ static int badm_i_wants_mean(const badm_trainer *tr)
 {
     uint32_t s;
     if (!BADM_I_FULL) return 0;
-    if (tr->d.allreduce || tr->d.clip > 0 || tr->d.form == BADM_PER_SLOT || tr->measuring || tr->model->present) return 1;
-    for (s = 0; s < tr->active; s++) if (!(tr->slot[s].norm < 1e24f)) return 1;
+    if (tr->full.allreduce || tr->full.clip > 0 || tr->full.form == BADM_PER_SLOT || tr->full.measuring || tr->model->present) return 1;
+    for (s = 0; s < tr->active; s++) if (!(tr->slot[s].full.norm < 1e24f)) return 1;
     return 0;
 }
 
@@ -10972,7 +11080,7 @@ static int badm_i_wants_mean(const badm_trainer *tr)
 
 static badm_result badm_i_exchange(badm_trainer *tr, float *buf, size_t n, badm_i_fault *e)
 {
-    if (!BADM_I_FULL || !tr->d.allreduce || !tr->d.allreduce(buf, n, tr->d.allreduce_user)) return BADM_OK;
+    if (!BADM_I_FULL || !tr->full.allreduce || !tr->full.allreduce(buf, n, tr->full.allreduce_user)) return BADM_OK;
     return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("allreduce reported a failure"), NULL, 0, 0);
 }
 
@@ -11003,9 +11111,9 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_i_fault *e)
     }
     if (!grown) return 0;
     tr->memory_wanted = 0;
-    tr->tape_growths++;
+    tr->full.tape_growths++;
     e->code = BADM_OK;
-    if (tr->d.log) tr->d.log(BADM_OK, BADM_I_TEXT("tape: enlarged; set tape_bytes to avoid repeating steps"), tr->d.log_user);
+    if (tr->full.log) tr->full.log(BADM_OK, BADM_I_TEXT("tape: enlarged; set tape_bytes to avoid repeating steps"), tr->full.log_user);
     return 1;
 }
 
@@ -11020,7 +11128,7 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, badm_report 
         const badm_i_slot *slot = &tr->slot[s];
         all[0] += (float)slot->count;
         badm_i_sum_add(&loss, badm_i_is_alone(tr) ? slot->loss : slot->loss * (float)slot->count);
-        if (BADM_I_FULL) badm_i_sum_add(&square, badm_i_is_alone(tr) ? slot->square : slot->square * (float)slot->count);
+        if (BADM_I_FULL) badm_i_sum_add(&square, badm_i_is_alone(tr) ? slot->full.square : slot->full.square * (float)slot->count);
         all[2] += (float)slot->hits;
         all[3] += (float)slot->hits_of;
     }
@@ -11035,7 +11143,7 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, badm_report 
     tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
     for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
     out->loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
-    if (BADM_I_FULL) tr->spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
+    if (BADM_I_FULL) tr->full.spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
     out->accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
     if (!badm_i_is_finite(out->loss))
         return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
@@ -11048,12 +11156,12 @@ static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_i_fault *e)
 {
     size_t i, j, n;
     uint32_t s;
-    if (!BADM_I_FULL || !tr->buffers) return BADM_OK;
-    for (s = 1; s < tr->active; s++) badm_i_add(tr->level, tr->model->buffers, tr->buffers + s * tr->model->buffers, tr->buffers);
-    if (badm_i_exchange(tr, tr->buffers, tr->model->buffers, e)) return e->code;
+    if (!BADM_I_FULL || !tr->full.buffers) return BADM_OK;
+    for (s = 1; s < tr->active; s++) badm_i_add(tr->level, tr->model->buffers, tr->full.buffers + s * tr->model->buffers, tr->full.buffers);
+    if (badm_i_exchange(tr, tr->full.buffers, tr->model->buffers, e)) return e->code;
     for (i = 0; i < tr->model->count; i++) {
         const badm_i_record *r = badm_i_record_at(tr->model, i);
-        float *to = tr->buffers + r->place;
+        float *to = tr->full.buffers + r->place;
         if (!r->buffer || !(to[0] > 0)) continue;
         n = badm_i_shape_size(&r->shape);
         for (j = 0; j < n; j++) to[j + 1] = tr->model->slab[r->offset + j] + to[j + 1] / to[0];
@@ -11067,9 +11175,9 @@ static badm_result badm_i_merge_buffers(badm_trainer *tr, badm_i_fault *e)
 static void badm_i_commit_buffers(badm_trainer *tr)
 {
     size_t i;
-    for (i = 0; BADM_I_FULL && tr->buffers && i < tr->model->count; i++) {
+    for (i = 0; BADM_I_FULL && tr->full.buffers && i < tr->model->count; i++) {
         const badm_i_record *r = badm_i_record_at(tr->model, i);
-        const float *from = tr->buffers + r->place;
+        const float *from = tr->full.buffers + r->place;
         if (r->buffer && from[0] > 0) memcpy(tr->model->slab + r->offset, from + 1, badm_i_shape_size(&r->shape) * sizeof(float));
     }
 }
@@ -11078,7 +11186,7 @@ static void badm_i_commit_buffers(badm_trainer *tr)
 static badm_result badm_i_rates_now(badm_trainer *tr, badm_i_fault *e)
 {
     badm_rates *r = &tr->rates;
-    float factor = BADM_I_FULL ? badm_schedule_factor(&tr->d.schedule, tr->step) : 1.0f;
+    float factor = BADM_I_FULL ? badm_schedule_factor(tr->full.schedule, tr->step) : 1.0f;
     r->lr = tr->d.lr * factor;
     r->sigma = tr->d.sigma / factor;
     r->rho = tr->d.rho / factor * tr->rho_factor;
@@ -11096,28 +11204,28 @@ static void badm_i_measure(badm_trainer *tr, uint32_t count, float square)
 {
     float squares = 0, samples = (float)count;
     uint32_t s;
-    badm_i_add_scaled(tr->level, tr->n, samples, tr->mean, tr->drift);
-    tr->measured += count;
-    if (tr->d.diversity == BADM_DIVERSITY_EXACT) {
+    badm_i_add_scaled(tr->level, tr->n, samples, tr->mean, tr->full.drift);
+    tr->full.measured += count;
+    if (tr->full.diversity == BADM_DIVERSITY_EXACT) {
         float each = samples * tr->share;           /* samples for a term that counts */
-        for (s = 0; s < tr->active; s++) squares += tr->slot[s].squares;
+        for (s = 0; s < tr->active; s++) squares += tr->slot[s].full.squares;
         squares *= each * each;
     } else if (tr->active > 1) {
         float spread = -square, signal;
-        for (s = 0; s < tr->active; s++) spread += tr->slot[s].alpha * tr->slot[s].norm;
+        for (s = 0; s < tr->active; s++) spread += tr->slot[s].alpha * tr->slot[s].full.norm;
         spread *= samples / ((float)tr->active - 1.0f);
         if (!(spread > 0)) spread = 0;
         signal = square - spread / samples;
         squares = samples * (spread + (signal > 0 ? signal : 0.0f));
     } else squares = square;                        /* the batch is one sample */
-    badm_i_sum_add(&tr->squares, squares);
+    badm_i_sum_add(&tr->full.squares, squares);
 }
 
 static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
                                badm_i_fault *e)
 {
     uint32_t i, total;
-    int per_slot = BADM_I_FULL && tr->d.form == BADM_PER_SLOT, common = !tr->d.allreduce || !per_slot || badm_i_has_moment(tr) || tr->d.clip > 0;
+    int per_slot = BADM_I_FULL && tr->full.form == BADM_PER_SLOT, common = !tr->full.allreduce || !per_slot || badm_i_has_moment(tr) || tr->full.clip > 0;
     float square;
     badm_i_fault other;
     if (tr->layout != tr->model->layout)
@@ -11128,30 +11236,30 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
                             BADM_I_TEXT("a batch of %0 samples: 1 to max_batch (%1) is expected"), NULL, count, tr->d.max_batch);
     if (badm_i_rates_now(tr, e)) return e->code;
     if (!index) {
-        total = BADM_I_FULL ? count * tr->d.local_steps : count;
+        total = count * badm_i_local_steps(tr);
         for (i = 0; i < total; i++) tr->index[i] = i;
         index = tr->index;
     }
     tr->batch = index;
-    if (tr->settings != tr->model->settings) badm_i_make_groups(tr);
+    if (BADM_I_FULL && tr->full.settings != tr->model->settings) badm_i_make_groups(tr);
 again:
     tr->mean_ready = 0;
     out->clip_factor = tr->clip_factor = 1.0f;
-    for (i = 0; BADM_I_FULL && i < tr->group_count; i++) memset(&tr->partial[i], 0, sizeof tr->partial[i]);
+    for (i = 0; BADM_I_FULL && i < tr->full.group_count; i++) memset(&tr->full.partial[i], 0, sizeof tr->full.partial[i]);
     do {
         badm_i_divide(tr, count, active);
         badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr), 0);
     } while (badm_i_slots_failed(tr, e));
     if (badm_i_gather(tr, e, out) || badm_i_merge_buffers(tr, e)) return e->code;
     if (badm_i_wants_mean(tr)) {
-        badm_i_parallel(tr, badm_i_job_mean, tr->group_count, badm_i_little_update(tr), 1);
-        if (tr->d.allreduce && common) {
+        badm_i_parallel(tr, badm_i_job_mean, tr->full.group_count, badm_i_little_update(tr), 1);
+        if (tr->full.allreduce && common) {
             if (badm_i_exchange(tr, tr->mean, tr->n, e)) return e->code;
-            if (tr->mean_square && badm_i_exchange(tr, tr->mean_square, tr->n, e)) return e->code;
+            if (tr->full.mean_square && badm_i_exchange(tr, tr->full.mean_square, tr->n, e)) return e->code;
         }
         tr->mean_ready = 1;
         square = badm_i_norm_square(tr, tr->mean, 1);
-        if (tr->measuring) badm_i_measure(tr, count, square);
+        if (tr->full.measuring) badm_i_measure(tr, count, square);
         if (tr->model->present) {
             badm_i_divide_by_presence(tr);
             square = badm_i_norm_square(tr, tr->mean, 1);
@@ -11160,17 +11268,17 @@ again:
             return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
                                 NULL, 0, 0);
         out->grad_norm = badm_sqrtf(square);
-        if (tr->d.clip > 0 && out->grad_norm > tr->d.clip) out->clip_factor = tr->clip_factor = tr->d.clip / out->grad_norm;
+        if (tr->full.clip > 0 && out->grad_norm > tr->full.clip) out->clip_factor = tr->clip_factor = tr->full.clip / out->grad_norm;
     }
-    if (BADM_I_FULL && tr->d.local_steps > 1) {
-        badm_i_parallel(tr, badm_i_job_first_move, tr->group_count, badm_i_little_update(tr), 1);
+    if (BADM_I_FULL && tr->full.local_steps > 1) {
+        badm_i_parallel(tr, badm_i_job_first_move, tr->full.group_count, badm_i_little_update(tr), 1);
         badm_i_parallel(tr, badm_i_job_local_steps, active, badm_i_little_work(tr), 0);
         if (badm_i_slots_failed(tr, e)) {
-            if (!tr->d.allreduce) goto again;
+            if (!tr->full.allreduce) goto again;
             badm_i_error(e, BADM_ERR_MEMORY, BADM_I_TEXT("badm_step"),
                          BADM_I_TEXT("a tape had to be enlarged in the middle of the step: repeat it"), NULL, 0, 0);
         }
-        if (tr->d.allreduce) {
+        if (tr->full.allreduce) {
             float failed = e->code ? 1.0f : 0.0f;
             if (badm_i_exchange(tr, &failed, 1, &other)) { if (!e->code) *e = other; }
             else if (failed > 0 && !e->code) badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"),
@@ -11178,20 +11286,21 @@ again:
         }
         if (e->code) return e->code;
     }
-    if (per_slot && tr->d.allreduce) {
-        badm_i_parallel(tr, badm_i_job_aggregate, tr->group_count, badm_i_little_update(tr), 1);
-        tr->total[tr->n] = badm_i_total(tr, BADM_I_PRIMAL);
-        if (badm_i_exchange(tr, tr->total, tr->n + 1, e)) return e->code;
+    if (per_slot && tr->full.allreduce) {
+        badm_i_parallel(tr, badm_i_job_aggregate, tr->full.group_count, badm_i_little_update(tr), 1);
+        tr->full.total[tr->n] = badm_i_total(tr, BADM_I_PRIMAL);
+        if (badm_i_exchange(tr, tr->full.total, tr->n + 1, e)) return e->code;
     }
-    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, tr->group_count, badm_i_little_update(tr), 1);
-    badm_i_parallel(tr, badm_i_job_update, tr->group_count, badm_i_little_update(tr), 1);
+    if (per_slot) badm_i_parallel(tr, badm_i_job_commit, tr->full.group_count, badm_i_little_update(tr), 1);
+    if (BADM_I_FULL) badm_i_parallel(tr, badm_i_job_update, tr->full.group_count, badm_i_little_update(tr), 1);
+    else badm_i_update_all(tr);
     badm_i_commit_buffers(tr);
     out->step = tr->step;
     out->epoch = tr->epoch;
-    out->samples = count * tr->d.local_steps;
+    out->samples = count * badm_i_local_steps(tr);
     out->rates = tr->rates;
-    out->tape_growths = tr->tape_growths;
-    if (BADM_I_FULL && tr->d.monitors) {
+    out->tape_growths = tr->full.tape_growths;
+    if (BADM_I_FULL && tr->full.monitors) {
         out->grad_norm = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
         out->step_norm = badm_sqrtf(badm_i_total(tr, BADM_I_STEP));
         if (tr->method->id == 0) {
@@ -11245,7 +11354,7 @@ BADM_API badm_result badm_epoch(badm_trainer *tr, uint32_t n, uint32_t batch, ba
     }
     p.samples = n;
     while (tr->position < n) {
-        uint32_t left = n - tr->position, whole = tr->d.local_steps, count, total, i;
+        uint32_t left = n - tr->position, whole = badm_i_local_steps(tr), count, total, i;
         badm_result r;
         /* K batches a step; what is left at the end is K equal, shorter ones, or one batch of what does not divide */
         count = left / whole < batch ? left / whole : batch;
@@ -11297,7 +11406,7 @@ static void badm_i_job_evaluate(void *of, uint32_t worker, uint32_t job)
     badm_tape_mode(t, 0, tr->d.seed);
     badm_tape_watch(t, NULL, NULL);
     badm_i_tape_team(tr, t, tr->workers == 1 || v->n <= v->piece);
-    t->local = NULL;
+    if (BADM_I_FULL) t->full.local = NULL;
     badm_i_error(&e, BADM_OK, "", "", NULL, 0, 0);
     y = badm_i_forward(w, v->graph, v->user, &b, v->out == NULL, &e);
     if (y && v->out && badm_size(y) != (size_t)b.count * v->width) {
@@ -11331,7 +11440,7 @@ static badm_result badm_i_evaluate(badm_trainer *tr, badm_i_evaluation *v)
         v->result = BADM_OK;
         tr->evaluation = v;
         badm_i_divide(tr, tr->slots, tr->slots);
-        badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->work * (v->n / v->piece + 1) < 60000u, 0);
+        badm_i_parallel(tr, badm_i_job_evaluate, (v->n - 1) / v->piece + 1, tr->full.work * (v->n / v->piece + 1) < 60000u, 0);
         tr->evaluation = NULL;
         if (v->result) { tr->slot[0].result = v->result; tr->worker[0].error = v->error; tr->worker[0].error_slot = 0; }
     } while (badm_i_slots_failed(tr, &e));
@@ -11440,7 +11549,7 @@ static void badm_i_state_name(const badm_trainer *tr, size_t i, char out[24])
 {
     badm_i_text o = badm_i_text_into(out, 24);
     size_t first;
-    if (tr->method->id || tr->d.form == BADM_COLLAPSED) {
+    if (tr->method->id || tr->full.form == BADM_COLLAPSED) {
         badm_i_put(&o, i ? "v" : tr->method->id == 4 || tr->method->id == 5 ? "v" : "m");      /* rmsprop, adagrad: v alone */
         return;
     }
@@ -11457,16 +11566,18 @@ static void badm_i_state_name(const badm_trainer *tr, size_t i, char out[24])
 static void badm_i_state_move(badm_trainer *tr, uint32_t words[BADM_I_WORDS], int set)
 {
     uint32_t low = (uint32_t)tr->step, high = (uint32_t)(tr->step >> 32), *u[6], i;
-    float *f[9];
-    u[0] = &low; u[1] = &high; u[2] = &tr->epoch; u[3] = &tr->position; u[4] = &tr->seen.window; u[5] = &tr->seen.zeros;
-    f[0] = &tr->rho_factor; f[1] = &tr->dispersion; f[2] = &tr->mu_product; f[3] = &tr->seen.against; f[4] = &tr->seen.motion;
-    f[5] = &tr->seen.first_gradient; f[6] = &tr->seen.first_loss; f[7] = &tr->seen.low; f[8] = &tr->seen.high;
+    float *f[9], no_dispersion = 0;
+    badm_i_memory_of_steps nothing, *seen = BADM_I_FULL ? tr->full.seen : &nothing;
+    memset(&nothing, 0, sizeof nothing);
+    u[0] = &low; u[1] = &high; u[2] = &tr->epoch; u[3] = &tr->position; u[4] = &seen->window; u[5] = &seen->zeros;
+    f[0] = &tr->rho_factor; f[1] = BADM_I_FULL ? &tr->full.dispersion : &no_dispersion; f[2] = &tr->mu_product; f[3] = &seen->against;
+    f[4] = &seen->motion; f[5] = &seen->first_gradient; f[6] = &seen->first_loss; f[7] = &seen->low; f[8] = &seen->high;
     for (i = 0; i < 6; i++) { if (set) *u[i] = words[i]; else words[i] = *u[i]; }
     for (i = 0; i < 9; i++) { if (set) *f[i] = badm_i_float(words[8 + i]); else words[8 + i] = badm_i_bits(*f[i]); }
     if (set) {
         tr->step = ((uint64_t)high << 32) | low;
-        tr->seen.input_max = badm_i_float(words[17]);
-    } else words[17] = badm_i_bits(tr->seen.input_max);
+        seen->input_max = badm_i_float(words[17]);
+    } else words[17] = badm_i_bits(seen->input_max);
 }
 
 static void badm_i_state_get(const badm_trainer *tr, uint32_t words[BADM_I_WORDS])
@@ -11483,20 +11594,20 @@ static void badm_i_state_set(badm_trainer *tr, const uint32_t words[BADM_I_WORDS
     /* no file makes a trainer unusable */
     if (!(tr->rho_factor >= 0.1f && tr->rho_factor <= 10.0f)) tr->rho_factor = 1.0f;
     if (!(tr->mu_product >= 0 && tr->mu_product <= 1)) tr->mu_product = 1.0f;
-    if (!(tr->dispersion >= 0 && badm_i_is_finite(tr->dispersion))) tr->dispersion = 0;
+    if (BADM_I_FULL && !(tr->full.dispersion >= 0 && badm_i_is_finite(tr->full.dispersion))) tr->full.dispersion = 0;
 }
 
 static void badm_i_settings(const badm_trainer *tr, uint32_t words[BADM_I_SETTINGS])
 {
     memset(words, 0, BADM_I_SETTINGS * sizeof *words);
     words[0] = tr->method->id;
-    words[1] = (uint32_t)tr->d.form;
-    words[2] = (uint32_t)tr->d.metric;
-    words[3] = tr->d.sub_batches;
-    words[4] = tr->d.local_steps;
+    words[1] = (uint32_t)tr->full.form;
+    words[2] = (uint32_t)tr->full.metric;
+    words[3] = tr->slots;
+    words[4] = badm_i_local_steps(tr);
     words[5] = (uint32_t)tr->d.seed;
     words[6] = (uint32_t)(tr->d.seed >> 32);
-    words[7] = tr->d.second_moment_of_slots != 0;
+    words[7] = tr->full.second_moment_of_slots != 0;
     words[8] = tr->d.micro_batch;
 }
 
@@ -11564,7 +11675,7 @@ static badm_result badm_i_growth_check(const badm_growth *g, badm_trainer *tr)
         return badm_i_growth_refuse(tr, BADM_I_TEXT("factor and decay: numbers >= 1 and > 0 are expected"), 0, 0);
     if (g->kind == BADM_GROWTH_DIVERSE && !badm_i_at_least(g->delta, 0))
         return badm_i_growth_refuse(tr, BADM_I_TEXT("delta: a number >= 0 is expected"), 0, 0);
-    if (g->kind == BADM_GROWTH_DIVERSE && tr->d.diversity == BADM_DIVERSITY_OFF)
+    if (g->kind == BADM_GROWTH_DIVERSE && tr->full.diversity == BADM_DIVERSITY_OFF)
         return badm_i_growth_refuse(tr, BADM_I_TEXT("the trainer's desc says nothing about diversity"), 0, 0);
     return BADM_OK;
 }
@@ -11585,19 +11696,19 @@ BADM_API badm_result badm_growth_epoch(badm_growth *g, badm_trainer *tr, uint32_
     due = g->kind != BADM_GROWTH_NONE && (g->epoch + 1) % g->every == 0;
     measures = due && g->kind == BADM_GROWTH_DIVERSE && g->batch < g->max_batch;
     if (measures) {
-        memset(tr->drift, 0, tr->n * sizeof(float));
-        memset(&tr->squares, 0, sizeof tr->squares);
-        tr->norms_of = badm_i_norms_of;
-        tr->measured = 0;
-        tr->measuring = 1;
+        memset(tr->full.drift, 0, tr->n * sizeof(float));
+        memset(&tr->full.squares, 0, sizeof tr->full.squares);
+        tr->full.norms_of = badm_i_norms_of;
+        tr->full.measured = 0;
+        tr->full.measuring = 1;
     }
     r = badm_epoch(tr, n, g->batch, fn, user);
-    tr->measuring = 0;
+    tr->full.measuring = 0;
     if (tr->epoch == epoch) return r;               /* cancelled behind the last batch, it is over */
     g->epoch++;
-    if (measures && tr->measured == n) {            /* the rest of an epoch that was interrupted would say something else */
+    if (measures && tr->full.measured == n) {            /* the rest of an epoch that was interrupted would say something else */
         badm_i_fpu before = badm_i_fpu_enter();
-        g->diversity = badm_i_sum_value(&tr->squares) / (badm_i_norm_square(tr, tr->drift, 0) + 1e-30f);
+        g->diversity = badm_i_sum_value(&tr->full.squares) / (badm_i_norm_square(tr, tr->full.drift, 0) + 1e-30f);
         batch = badm_i_growth_batch(g, g->delta * g->diversity * (float)n);
         if (g->scale_step) g->step *= (float)batch / (float)g->batch;
         badm_i_fpu_set(before);

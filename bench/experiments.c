@@ -202,7 +202,7 @@ static int look_at_slots(float *buf, size_t n, void *user)
     const slot_view *v = (const slot_view *)user;
     float *mean = v->tr->mean;
     size_t i;
-    if (buf != v->tr->mean_square) return 0;
+    if (buf != v->tr->full.mean_square) return 0;
     for (i = 0; i < n; i++) {
         float signal = mean[i] * mean[i], noise = (buf[i] - signal) / (float)(v->tr->active - 1);
         if (!v->of_slots) buf[i] = signal;

@@ -376,7 +376,7 @@ static buffers buffers_of(const badm_trainer *tr)
     buffers x;
     int s;
     for (s = 0; s < SLOTS; s++) {
-        x.gradient[s] = tr->gradient[s];
+        x.gradient[s] = tr->full.gradient[s];
         if (!x.gradient[s]) die("update", "a slot has no gradient of its own");
     }
     x.m = tr->vector[0];

@@ -424,7 +424,7 @@ static float *run(size_t l, int level, int forget, int recording, size_t *n)
     badm_tensor *a, *y;
     bench_open(&b);
     if (!recording) badm_tape_watch(b.t, b.m, NULL);
-    if (level >= 0) { b.t->level = level; b.t->kernels = badm_i_kernels_of(level); }
+    if (level >= 0) { b.t->level = (uint8_t)level; b.t->full.kernels = badm_i_kernels_of(level); }
     a = variable(b.t, x, 1, (badm_dim)l, W);
     y = badm_self_attention(b.t, a, H, 1);
     if (forget) ((badm_i_attention *)y->args)->kept = NULL;

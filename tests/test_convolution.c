@@ -314,7 +314,7 @@ TEST(avx2_and_avx512_give_the_same_bits)
             float grads[1];
             CHECK_INT(badm_tape_new(&t, NULL, (size_t)16 << 20), BADM_OK);
             t->level = level;
-            t->kernels = badm_i_kernels_of(level);
+            t->full.kernels = badm_i_kernels_of(level);
             badm_tape_watch(t, m, grads);
             for (k = 0; k < c->inputs; k++) x[k] = golden_variable(t, &golden_tensors[c->tensor + k], 1);
             y = case_graph(t, c, x);

@@ -105,9 +105,9 @@ static badm_trainer *trainer(badm_model *m, net *n, badm_diversity diversity, ui
 
 static void measure(badm_trainer *tr)
 {
-    tr->measuring = 1;
-    tr->norms_of = badm_i_norms_of;
-    memset(&tr->squares, 0, sizeof tr->squares);
+    tr->full.measuring = 1;
+    tr->full.norms_of = badm_i_norms_of;
+    memset(&tr->full.squares, 0, sizeof tr->full.squares);
 }
 
 /* sum |g_i|^2 by one step a sample. */
@@ -141,7 +141,7 @@ TEST(norms_of_single_samples_are_those_of_batches_of_one)
             double got;
             measure(tr);
             CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
-            got = (double)badm_i_sum_value(&tr->squares);
+            got = (double)badm_i_sum_value(&tr->full.squares);
             if (!(fabs(got - expected) <= 1e-4 * expected)) printf("%s, way %d\n", kind_names[kind], way);
             CHECK_NEAR(got, expected, 1e-4 * expected);
             badm_trainer_free(tr);
@@ -165,7 +165,7 @@ TEST(labels_that_are_ignored_weigh_nothing)
             badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, slots[way], 2, micro[way]);
             measure(tr);
             CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
-            CHECK_NEAR((double)badm_i_sum_value(&tr->squares), expected, 1e-4 * expected);
+            CHECK_NEAR((double)badm_i_sum_value(&tr->full.squares), expected, 1e-4 * expected);
             badm_trainer_free(tr);
             badm_model_free(m);
         }
@@ -183,7 +183,7 @@ TEST(most_kinds_need_no_tape_for_each_sample)
         badm_trainer *tr = trainer(m, &n, BADM_DIVERSITY_EXACT, 1, 1, 0);
         measure(tr);
         CHECK_INT(badm_step(tr, NULL, SAMPLES, NULL), BADM_OK);
-        CHECK_INT(tr->worker[0].norms.missing, kind == 8);
+        CHECK_INT(tr->worker[0].full.norms->missing, kind == 8);
         badm_trainer_free(tr);
         badm_model_free(m);
     }

@@ -358,7 +358,7 @@ static uint64_t train_shared(const badm_csr *x, const badm_csr *graph, uint32_t 
     d.model = m; d.loss = shared_loss; d.user = &s; d.max_batch = NODES; d.sub_batches = 1; d.workers = workers; d.memory = &mem;
     d.metric = metric; d.sigma = 100; d.rho = 900; d.seed = 2;
     if (badm_trainer_new(&tr, &d) != BADM_OK) { printf("%s\n", badm_model_error(m)); badm_model_free(m); return 0; }
-    if (badm_cpu_count() > 1) CHECK_INT(tr->helpers, workers - 1);      /* 1 in a build without threads */
+    if (badm_cpu_count() > 1) CHECK_INT(tr->full.helpers, workers - 1);      /* 1 in a build without threads */
     *calls = heap.calls;
     for (i = 0; i < 2; i++)
         if (badm_step(tr, NULL, NODES, NULL) != BADM_OK) printf("%s\n", badm_trainer_error(tr));
@@ -416,7 +416,7 @@ TEST(every_part_runs_once_on_a_tape_of_ones_own)
     badm_i_spread(b.t, 7, count_part, &n);
     for (i = 0; i < 64; i++) CHECK_INT(n.runs[i], i < 7);
     CHECK_INT(badm_i_parts(b.t, 1u << 30, 1), 1);
-    b.t->team = 4;
+    b.t->full.team = 4;
     CHECK_INT(badm_i_parts(b.t, 199, 100), 1);
     CHECK_INT(badm_i_parts(b.t, 300, 100), 3);
     CHECK_INT(badm_i_parts(b.t, (uint64_t)1 << 60, 100), 4);
