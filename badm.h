@@ -10136,7 +10136,7 @@ static void badm_i_update_group(badm_trainer *tr, uint32_t worker, const badm_i_
 }
 
 /* BADM_SMALL keeps no ranges: each parameter is one, on the caller's thread. */
-static void badm_i_update_all(badm_trainer *tr)
+BADM_I_APART static void badm_i_update_all(badm_trainer *tr)
 {
     badm_i_range r;
     size_t i;
@@ -11118,7 +11118,7 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_i_fault *e)
 }
 
 /* Loss, counts and success over slots and machines; sets alpha_s and tr->share = 1/all samples that counted. */
-static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, badm_report *out)
+static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, float *mean_loss, float *accuracy)
 {
     float all[6] = { 0, 0, 0, 0, 0, 0 };        /* counted, loss times counted, hits, of, failures, square times counted */
     badm_i_sum loss = { 0, 0 }, square = { 0, 0 };
@@ -11142,10 +11142,10 @@ static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, badm_report 
                             0, 0);
     tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
     for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
-    out->loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
+    *mean_loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
     if (BADM_I_FULL) tr->full.spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
-    out->accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
-    if (!badm_i_is_finite(out->loss))
+    *accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
+    if (!badm_i_is_finite(*mean_loss))
         return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
     return BADM_OK;
 }
@@ -11221,12 +11221,24 @@ static void badm_i_measure(badm_trainer *tr, uint32_t count, float square)
     badm_i_sum_add(&tr->full.squares, squares);
 }
 
-static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
-                               badm_i_fault *e)
+static void badm_i_monitor(badm_trainer *tr, badm_report *r)
+{
+    r->grad_norm = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
+    r->step_norm = badm_sqrtf(badm_i_total(tr, BADM_I_STEP));
+    if (tr->method->id == 0) {
+        badm_i_residuals(tr, r);
+        badm_i_balance(tr, r);
+    }
+    badm_i_remember(tr, r);
+}
+
+/* out: may be NULL; what was there stays when the step fails. */
+BADM_I_APART static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active, badm_report *out,
+                                            badm_i_fault *e)
 {
     uint32_t i, total;
     int per_slot = BADM_I_FULL && tr->full.form == BADM_PER_SLOT, common = !tr->full.allreduce || !per_slot || badm_i_has_moment(tr) || tr->full.clip > 0;
-    float square;
+    float square, grad_norm = 0, loss, accuracy;
     badm_i_fault other;
     if (tr->layout != tr->model->layout)
         return badm_i_error(e, BADM_ERR_STATE, BADM_I_TEXT("badm_step"),
@@ -11244,13 +11256,13 @@ static badm_result badm_i_step(badm_trainer *tr, const uint32_t *index, uint32_t
     if (BADM_I_FULL && tr->full.settings != tr->model->settings) badm_i_make_groups(tr);
 again:
     tr->mean_ready = 0;
-    out->clip_factor = tr->clip_factor = 1.0f;
+    tr->clip_factor = 1.0f;
     for (i = 0; BADM_I_FULL && i < tr->full.group_count; i++) memset(&tr->full.partial[i], 0, sizeof tr->full.partial[i]);
     do {
         badm_i_divide(tr, count, active);
         badm_i_parallel(tr, badm_i_job_slot, active, badm_i_little_work(tr), 0);
     } while (badm_i_slots_failed(tr, e));
-    if (badm_i_gather(tr, e, out) || badm_i_merge_buffers(tr, e)) return e->code;
+    if (badm_i_gather(tr, e, &loss, &accuracy) || badm_i_merge_buffers(tr, e)) return e->code;
     if (badm_i_wants_mean(tr)) {
         badm_i_parallel(tr, badm_i_job_mean, tr->full.group_count, badm_i_little_update(tr), 1);
         if (tr->full.allreduce && common) {
@@ -11267,8 +11279,8 @@ again:
         if (common && !badm_i_is_finite(square))        /* a norm that machines do not share must not part them */
             return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
                                 NULL, 0, 0);
-        out->grad_norm = badm_sqrtf(square);
-        if (tr->full.clip > 0 && out->grad_norm > tr->full.clip) out->clip_factor = tr->clip_factor = tr->full.clip / out->grad_norm;
+        grad_norm = badm_sqrtf(square);
+        if (tr->full.clip > 0 && grad_norm > tr->full.clip) tr->clip_factor = tr->full.clip / grad_norm;
     }
     if (BADM_I_FULL && tr->full.local_steps > 1) {
         badm_i_parallel(tr, badm_i_job_first_move, tr->full.group_count, badm_i_little_update(tr), 1);
@@ -11295,19 +11307,20 @@ again:
     if (BADM_I_FULL) badm_i_parallel(tr, badm_i_job_update, tr->full.group_count, badm_i_little_update(tr), 1);
     else badm_i_update_all(tr);
     badm_i_commit_buffers(tr);
-    out->step = tr->step;
-    out->epoch = tr->epoch;
-    out->samples = count * badm_i_local_steps(tr);
-    out->rates = tr->rates;
-    out->tape_growths = tr->full.tape_growths;
-    if (BADM_I_FULL && tr->full.monitors) {
-        out->grad_norm = badm_sqrtf(badm_i_total(tr, BADM_I_GRADIENT));
-        out->step_norm = badm_sqrtf(badm_i_total(tr, BADM_I_STEP));
-        if (tr->method->id == 0) {
-            badm_i_residuals(tr, out);
-            badm_i_balance(tr, out);
-        }
-        badm_i_remember(tr, out);
+    if (BADM_I_FULL || out) {
+        badm_report own, *r = BADM_I_FULL ? &own : out;
+        memset(r, 0, sizeof *r);
+        r->loss = loss;
+        r->accuracy = accuracy;
+        r->step = tr->step;
+        r->epoch = tr->epoch;
+        r->samples = count * badm_i_local_steps(tr);
+        r->rates = tr->rates;
+        r->clip_factor = tr->clip_factor;
+        r->grad_norm = grad_norm;
+        r->tape_growths = tr->full.tape_growths;
+        if (BADM_I_FULL && tr->full.monitors) badm_i_monitor(tr, r);
+        if (BADM_I_FULL && out) *out = own;
     }
     tr->mu_product *= tr->mu;
     tr->step++;
@@ -11317,12 +11330,10 @@ again:
 static badm_result badm_i_step_and_report(badm_trainer *tr, const uint32_t *index, uint32_t count, uint32_t active,
                                           badm_report *report)
 {
-    badm_report out;
     badm_i_fault e;
     badm_i_fpu before = badm_i_fpu_enter();
-    memset(&out, 0, sizeof out);
     e.code = BADM_OK;
-    if (!badm_i_step(tr, index, count, active, &out, &e) && report) *report = out;
+    badm_i_step(tr, index, count, active, report, &e);
     badm_i_fpu_set(before);
     return badm_i_trainer_report(tr, &e);
 }
