@@ -1345,14 +1345,14 @@ extern "C" {
 #elif UINTPTR_MAX > 0xFFFFu
 #define BADM_I_ALIGN 8u
 #else
-#define BADM_I_ALIGN 4u
+#define BADM_I_ALIGN 1u         /* 8-bit machines align nothing */
 #endif
 #if UINTPTR_MAX > 0xFFFFu
 #define BADM_I_PLACE 8u         /* of a tensor and of an operation's arguments */
 #else
 #define BADM_I_PLACE 1u
 #endif
-#define BADM_I_PAD (BADM_I_ALIGN / 4u)          /* floats a parameter's place is a multiple of */
+#define BADM_I_PAD ((BADM_I_ALIGN + 3u) / 4u)   /* floats a parameter's place is a multiple of */
 #define BADM_I_NONE ((size_t)-1)
 
 BADM_API long badm_version(void) { return BADM_VERSION; }
@@ -2036,6 +2036,8 @@ BADM_API float badm_sqrtf(float x) { float y; __asm__("sqrtss %1, %0" : "=x"(y) 
 BADM_API float badm_sqrtf(float x) { float y; __asm__("fsqrt %s0, %s1" : "=w"(y) : "w"(x)); return y; }
 #elif defined(__GNUC__) && defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__VFP_FP__) && !defined(__SOFTFP__)
 BADM_API float badm_sqrtf(float x) { float y; __asm__("vsqrt.f32 %0, %1" : "=t"(y) : "t"(x)); return y; }
+#elif defined(__wasm__)
+BADM_API float badm_sqrtf(float x) { return __builtin_sqrtf(x); }           /* one instruction, never a call */
 #elif defined(__GNUC__) && defined(__riscv_flen)
 BADM_API float badm_sqrtf(float x) { float y; __asm__("fsqrt.s %0, %1" : "=f"(y) : "f"(x)); return y; }
 #else
@@ -3310,7 +3312,7 @@ static void badm_i_layout(badm_model *m)
 
 /* `part` is joined to the name ("fc1" + ".weight"). */
 static badm_param badm_i_param_add(badm_model *m, const char *name, const char *part, unsigned rank, const badm_dim *shape,
-                                   badm_init init, int buffer)
+                                   const badm_init *init, int buffer)
 {
     const char *who = BADM_I_TEXT("badm_param_new");
     size_t length = badm_i_length(name), whole = length + badm_i_length(part), n, i;
@@ -3327,7 +3329,7 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
             BADM_I_TEXT("name \"%n\": 1 to 200 bytes that do not begin with \"badm.\" are expected"), name, 0, 0);
         return p;
     }
-    if (!BADM_I_FULL && (init.kind == BADM_NORMAL || init.kind == BADM_KAIMING_NORMAL || init.kind == BADM_XAVIER_NORMAL)) {
+    if (!BADM_I_FULL && (init->kind == BADM_NORMAL || init->kind == BADM_KAIMING_NORMAL || init->kind == BADM_XAVIER_NORMAL)) {
         badm_i_model_fail(m, BADM_ERR_BUILD, who, BADM_I_TEXT("\"%n\": BADM_SMALL leaves out normal initial values"), name, 0, 0);
         return p;
     }
@@ -3403,7 +3405,7 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
     } else {
         badm_i_fpu before = badm_i_fpu_enter();
         r->offset = m->used - badm_i_round_up(n, BADM_I_PAD);
-        badm_i_fill(m->slab + r->offset, n, &s, &init, m->seed, p.index);
+        badm_i_fill(m->slab + r->offset, n, &s, init, m->seed, p.index);
         memset(m->slab + r->offset + n, 0, (m->used - r->offset - n) * sizeof(float));
         badm_i_fpu_set(before);
     }
@@ -3413,12 +3415,13 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
 
 BADM_API badm_param badm_param_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, badm_init init)
 {
-    return badm_i_param_add(m, name, "", rank, shape, init, 0);
+    return badm_i_param_add(m, name, "", rank, shape, &init, 0);
 }
 
 BADM_API badm_param badm_buffer_new(badm_model *m, const char *name, unsigned rank, const badm_dim *shape, float value)
 {
-    return badm_i_param_add(m, name, "", rank, shape, badm_init_constant(value), 1);
+    badm_init init = badm_init_constant(value);
+    return badm_i_param_add(m, name, "", rank, shape, &init, 1);
 }
 
 /* ---- looking at parameters ---- */
@@ -5099,10 +5102,10 @@ static void badm_i_loss_forward(badm_tape *t, badm_tensor *y,
 {
     const float *x = y->in[0]->data, *z = y->in[1]->data;
     size_t n = badm_size(y->in[0]), i, part;
-    float space[BADM_I_RUN], lane[BADM_I_LANES] = { 0 };
+    float space[BADM_I_FULL ? BADM_I_RUN : 1], lane[BADM_I_LANES] = { 0 };
     badm_i_sum sum = { 0, 0 };
     for (i = 0; i < n; i += part) {
-        part = n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
+        part = !BADM_I_FULL ? 1 : n - i < BADM_I_RUN ? n - i : BADM_I_RUN;
         terms(t->level, part, x + i, z + i, space, kept ? kept + i : NULL);
         badm_i_sum_to_lanes(t->level, part, space, lane + i % BADM_I_LANES);
         if ((i + part) % BADM_I_BLOCK != 0 && i + part < n) continue;
@@ -8181,12 +8184,13 @@ static badm_linear badm_i_linear(badm_model *m, const char *name, badm_dim in, b
     badm_dim shape[2];
     /* torch.nn.Linear: kaiming_uniform(a = sqrt 5) is this too */
     float bound = in ? 1.0f / badm_sqrtf((float)in) : 0.0f;
+    badm_init init = badm_init_uniform(-bound, bound);
     shape[0] = out;
     shape[1] = in;
-    layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, badm_init_uniform(-bound, bound), 0);
+    layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, &init, 0);
     layer.bias.model = NULL;
     layer.bias.index = (badm_dim)-1;
-    if (with_bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, shape, badm_init_uniform(-bound, bound), 0);
+    if (with_bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, shape, &init, 0);
     return layer;
 }
 
@@ -8210,9 +8214,10 @@ BADM_API badm_embedding badm_embedding_new(badm_model *m, const char *name, badm
     badm_embedding layer;
     badm_i_record *r;
     badm_dim shape[2];
+    badm_init init = badm_init_normal(0, 1);
     shape[0] = n;
     shape[1] = dim;
-    layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, badm_init_normal(0, 1), 0);
+    layer.weight = badm_i_param_add(m, name, ".weight", 2, shape, &init, 0);
     r = badm_i_record_of(layer.weight);
     if (r) r->table = 1;
     return layer;
@@ -8230,14 +8235,15 @@ static badm_conv_layer badm_i_conv_layer(badm_model *m, const char *name, badm_d
     badm_conv_layer layer;
     badm_dim shape[4];
     float fan = (float)second * (float)kernel * (rank > 3 ? (float)kernel : 1.0f), bound = fan > 0 ? 1.0f / badm_sqrtf(fan) : 0.0f;
+    badm_init init = badm_init_uniform(-bound, bound);
     shape[0] = first;
     shape[1] = second;
     shape[2] = shape[3] = kernel;
     layer.conv = *conv;
-    layer.weight = badm_i_param_add(m, name, ".weight", rank, shape, badm_init_uniform(-bound, bound), 0);
+    layer.weight = badm_i_param_add(m, name, ".weight", rank, shape, &init, 0);
     layer.bias.model = NULL;
     layer.bias.index = (badm_dim)-1;
-    if (conv->bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, &out, badm_init_uniform(-bound, bound), 0);
+    if (conv->bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, &out, &init, 0);
     return layer;
 }
 
@@ -8283,9 +8289,10 @@ BADM_API badm_tensor *badm_conv_transpose2d_forward(badm_tape *t, badm_conv_laye
 static badm_norm badm_i_norm_new(badm_model *m, const char *name, badm_dim width, int with_bias)
 {
     badm_norm layer;
+    badm_init one = badm_init_constant(1.0f), zero = badm_init_constant(0.0f);
     memset(&layer, 0, sizeof layer);
-    layer.weight = badm_i_param_add(m, name, ".weight", 1, &width, badm_init_constant(1.0f), 0);
-    if (with_bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, &width, badm_init_constant(0.0f), 0);
+    layer.weight = badm_i_param_add(m, name, ".weight", 1, &width, &one, 0);
+    if (with_bias) layer.bias = badm_i_param_add(m, name, ".bias", 1, &width, &zero, 0);
     layer.groups = 1;
     layer.eps = 1e-5f;
     return layer;
@@ -8320,9 +8327,10 @@ BADM_API badm_norm badm_group_norm_new(badm_model *m, const char *name, badm_dim
 BADM_API badm_norm badm_batch_norm_new(badm_model *m, const char *name, badm_dim channels)
 {
     badm_norm layer = badm_i_norm_new(m, name, channels, 1);
-    layer.running_mean = badm_i_param_add(m, name, ".running_mean", 1, &channels, badm_init_constant(0.0f), 1);
-    layer.running_var = badm_i_param_add(m, name, ".running_var", 1, &channels, badm_init_constant(1.0f), 1);
-    layer.batches = badm_i_param_add(m, name, ".num_batches_tracked", 0, NULL, badm_init_constant(0.0f), 2);
+    badm_init one = badm_init_constant(1.0f), zero = badm_init_constant(0.0f);
+    layer.running_mean = badm_i_param_add(m, name, ".running_mean", 1, &channels, &zero, 1);
+    layer.running_var = badm_i_param_add(m, name, ".running_var", 1, &channels, &one, 1);
+    layer.batches = badm_i_param_add(m, name, ".num_batches_tracked", 0, NULL, &zero, 2);
     layer.momentum = 0.1f;
     return layer;
 }
@@ -8346,17 +8354,18 @@ BADM_API badm_multihead badm_multihead_new(badm_model *m, const char *name, badm
     badm_multihead layer;
     badm_dim shape[2];
     float bound = width ? 1.0f / badm_sqrtf((float)width) : 0.0f;
+    badm_init xavier = badm_init_xavier_uniform(1.0f), uniform = badm_init_uniform(-bound, bound), zero = badm_init_constant(0.0f);
     if (heads == 0 || width == 0 || width % heads || width > (badm_dim)-1 / 3)
         badm_i_model_fail(m, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_multihead_new"),
                           BADM_I_TEXT("\"%n\": %1 heads of equal width are expected in a width of %0"), name, width, heads);
     layer.heads = heads;
     shape[0] = (badm_dim)(3 * width);
     shape[1] = width;
-    layer.in_weight = badm_i_param_add(m, name, ".in_proj_weight", 2, shape, badm_init_xavier_uniform(1.0f), 0);
-    layer.in_bias = badm_i_param_add(m, name, ".in_proj_bias", 1, shape, badm_init_constant(0.0f), 0);
+    layer.in_weight = badm_i_param_add(m, name, ".in_proj_weight", 2, shape, &xavier, 0);
+    layer.in_bias = badm_i_param_add(m, name, ".in_proj_bias", 1, shape, &zero, 0);
     shape[0] = width;
-    layer.out.weight = badm_i_param_add(m, name, ".out_proj.weight", 2, shape, badm_init_uniform(-bound, bound), 0);
-    layer.out.bias = badm_i_param_add(m, name, ".out_proj.bias", 1, shape, badm_init_constant(0.0f), 0);
+    layer.out.weight = badm_i_param_add(m, name, ".out_proj.weight", 2, shape, &uniform, 0);
+    layer.out.bias = badm_i_param_add(m, name, ".out_proj.bias", 1, shape, &zero, 0);
     return layer;
 }
 
@@ -8379,11 +8388,11 @@ BADM_API badm_gru badm_gru_new(badm_model *m, const char *name, badm_dim in, bad
                           "address"), name, hidden, 0);
     shape[0] = (badm_dim)(3 * hidden);
     shape[1] = in;
-    layer.weight_ih = badm_i_param_add(m, name, ".weight_ih", 2, shape, init, 0);
+    layer.weight_ih = badm_i_param_add(m, name, ".weight_ih", 2, shape, &init, 0);
     shape[1] = hidden;
-    layer.weight_hh = badm_i_param_add(m, name, ".weight_hh", 2, shape, init, 0);
-    layer.bias_ih = badm_i_param_add(m, name, ".bias_ih", 1, shape, init, 0);
-    layer.bias_hh = badm_i_param_add(m, name, ".bias_hh", 1, shape, init, 0);
+    layer.weight_hh = badm_i_param_add(m, name, ".weight_hh", 2, shape, &init, 0);
+    layer.bias_ih = badm_i_param_add(m, name, ".bias_ih", 1, shape, &init, 0);
+    layer.bias_hh = badm_i_param_add(m, name, ".bias_hh", 1, shape, &init, 0);
     return layer;
 }
 
@@ -8553,12 +8562,12 @@ typedef float badm_i_lanes[BADM_I_SUMS][BADM_I_LANES];
 
 /* What one slot found. norm: |g_s|^2; square: f^2 |g_s|^2 in the inverse metric of the step before. */
 typedef struct badm_i_slot {
-    float loss, alpha;
+    float loss;
     uint32_t first, samples, count, hits, hits_of;
-    uint32_t folded;                /* pieces of its gradient that are in the mean, where slots share buffers */
     badm_result result;
     BADM_I_MEMBERS {
-        float norm, square;
+        uint32_t folded;            /* pieces of its gradient that are in the mean, where slots share buffers */
+        float norm, square, alpha;
         float squares;              /* sum of |g_i|^2 of its samples, where that is measured */
     } full;
 } badm_i_slot;
@@ -8668,9 +8677,9 @@ struct badm_trainer {
     badm_i_desc d;
     /* the step in progress */
     const uint32_t *batch;
-    uint32_t count, active, local_step;
+    uint32_t count, active;
     badm_rates rates;
-    float beta, clip_factor, correction1, correction2, mu, mu_next, share;
+    float beta, correction1, correction2, mu, mu_next, share;
     /* state that a checkpoint carries */
     uint64_t step;
     uint32_t epoch, position;
@@ -8684,6 +8693,7 @@ struct badm_trainer {
         uint32_t local_steps, workers;
         const badm_schedule *schedule;
         float clip, ridge, balance;
+        float clip_factor;
         int second_moment_of_slots, monitors;
         badm_newton_schulz newton_schulz;
         badm_diversity diversity;
@@ -8734,6 +8744,7 @@ struct badm_method {
     uint8_t id, vectors, decoupled;
     void (*delta)(badm_trainer *tr, badm_i_run *run);
     void (*begin)(badm_trainer *tr);        /* once before a step's deltas; NULL: nothing to do */
+    badm_result (*check)(const badm_trainer_desc *d, badm_i_fault *e);      /* before a trainer is made; NULL: nothing to do */
 };
 
 /* ---- the pool ---- */
@@ -9307,6 +9318,80 @@ static badm_result badm_i_slot_report(badm_trainer *tr, badm_i_worker *w, uint32
    common to all (badm_i_job_update).
    ===================================================================================================================== */
 
+/* ---- what a desc may say ---- */
+
+static badm_result badm_i_refuse(badm_i_fault *e, const char *message, unsigned long n0, unsigned long n1)
+{
+    return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_trainer_desc"), message, NULL, n0, n1);
+}
+
+static int badm_i_at_least(float x, float least) { return x >= least && badm_i_is_finite(x); }
+
+/* Numbers that BADM or another method may read. */
+static badm_result badm_i_check_numbers(const badm_trainer_desc *d, badm_i_fault *e)
+{
+    if (!badm_i_at_least(d->clip, 0)) return badm_i_refuse(e, BADM_I_TEXT("clip: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(d->ridge, 0)) return badm_i_refuse(e, BADM_I_TEXT("ridge: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(d->balance, 0) || (d->balance > 0 && d->balance < 1))
+        return badm_i_refuse(e, BADM_I_TEXT("balance: 0 or a number >= 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->beta1, 0) || !(d->beta1 < 1))
+        return badm_i_refuse(e, BADM_I_TEXT("beta1: 0 <= beta1 < 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->beta2, 0) || !(d->beta2 < 1))
+        return badm_i_refuse(e, BADM_I_TEXT("beta2: 0 <= beta2 < 1 is expected"), 0, 0);
+    if (!badm_i_at_least(d->eps, 0)) return badm_i_refuse(e, BADM_I_TEXT("eps: a number >= 0 is expected"), 0, 0);
+    if (!badm_i_at_least(d->momentum_decay, 0))
+        return badm_i_refuse(e, BADM_I_TEXT("momentum_decay: a number >= 0 is expected"), 0, 0);
+    if ((unsigned)d->metric >= BADM_METRIC_OF_TRAINER)
+        return badm_i_refuse(e, BADM_I_TEXT("metric: plain, diagonal, orthogonal or SISA is expected"), 0, 0);
+    if ((unsigned)d->form > BADM_PER_SLOT)
+        return badm_i_refuse(e, BADM_I_TEXT("form: BADM_COLLAPSED or BADM_PER_SLOT is expected"), 0, 0);
+    return BADM_OK;
+}
+
+#ifdef BADM_SMALL
+#define BADM_I_CHECK_BADM NULL          /* its two numbers are checked at every step; the others nobody may set */
+#else
+#define BADM_I_CHECK_BADM badm_i_check_badm
+
+static int badm_i_uses_metric(const badm_trainer_desc *d, badm_metric metric)
+{
+    size_t i;
+    if (d->metric == metric) return 1;
+    for (i = 0; i < d->model->count; i++) {
+        const badm_i_record *r = badm_i_record_at(d->model, i);
+        if (r->gradient != BADM_I_NONE && r->metric == metric) return 1;
+    }
+    return 0;
+}
+
+static badm_result badm_i_check_badm(const badm_trainer_desc *d, badm_i_fault *e)
+{
+    if (badm_i_check_numbers(d, e)) return e->code;
+    if (d->local_steps > 1 && d->form != BADM_PER_SLOT)
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: more than 1 needs form = BADM_PER_SLOT"), d->local_steps, 0);
+    if (d->local_steps > 1 && badm_i_uses_metric(d, BADM_ORTHOGONAL))
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: the orthogonal metric allows 1"), d->local_steps, 0);
+    if (d->local_steps > 1 && d->metric == BADM_SISA)
+        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: SISA allows 1"), d->local_steps, 0);
+    if (d->metric == BADM_SISA && d->form != BADM_PER_SLOT)
+        return badm_i_refuse(e, BADM_I_TEXT("the SISA metric needs form = BADM_PER_SLOT"), 0, 0);
+    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_PLAIN) || badm_i_uses_metric(d, BADM_DIAGONAL)
+                                   || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
+        return badm_i_refuse(e, BADM_I_TEXT("the SISA metric does not mix with others"), 0, 0);
+    if (d->ridge > 0 && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
+        return badm_i_refuse(e, BADM_I_TEXT("ridge needs the plain metric or SISA"), 0, 0);
+    return BADM_OK;
+}
+#endif
+
+static badm_result badm_i_check_baseline(const badm_trainer_desc *d, badm_i_fault *e)
+{
+    if (badm_i_check_numbers(d, e)) return e->code;
+    if (d->form != BADM_COLLAPSED || d->local_steps > 1)
+        return badm_i_refuse(e, BADM_I_TEXT("form and local_steps are BADM's; another method is set"), 0, 0);
+    return BADM_OK;
+}
+
 /* 1/sigma of a group, or lr: the step's length per unit. */
 static float badm_i_step_length(const badm_trainer *tr, const badm_i_record *r)
 {
@@ -9536,7 +9621,7 @@ static void badm_i_corrections(badm_trainer *tr)
 
 static const badm_method *badm_i_method_badm(void)
 {
-    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta, BADM_I_BADM_BEGIN };
+    static const badm_method method = { "badm", 0, 1, 1, badm_i_badm_delta, BADM_I_BADM_BEGIN, BADM_I_CHECK_BADM };
     return &method;
 }
 
@@ -9556,7 +9641,7 @@ static void badm_i_run_metric(const badm_trainer *tr, badm_metric metric, size_t
 {
     size_t i;
     if (metric == BADM_DIAGONAL) {
-        float space[BADM_I_RUN], clip = tr->clip_factor;
+        float space[BADM_I_RUN], clip = tr->full.clip_factor;
         const float *mean = badm_i_mean_at(tr, o, n, tr->full.mean_square != NULL, space);
         for (i = 0; i < n; i++) space[i] = tr->full.mean_square ? mean[i] * (clip * clip) : (mean[i] * clip) * (mean[i] * clip);
         memcpy(v_next, tr->vector[0] + o, n * sizeof(float));
@@ -9572,7 +9657,7 @@ static void badm_i_first_move(const badm_trainer *tr, uint32_t s, const badm_i_r
     const float *g = tr->full.gradient[s] + o, *pi = badm_i_dual(tr, s) + o;
     size_t i;
     float pull[BADM_I_RUN], square[BADM_I_RUN], root[BADM_I_RUN];
-    for (i = 0; i < n; i++) pull[i] = g[i] * tr->clip_factor + pi[i];
+    for (i = 0; i < n; i++) pull[i] = g[i] * tr->full.clip_factor + pi[i];
     if (moment && tr->full.metric == BADM_SISA) {
         memcpy(moment, badm_i_slot_moment(tr, s) + o, n * sizeof(float));
         badm_i_squares(tr->level, n, pull, square);
@@ -9667,7 +9752,7 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
         badm_i_run_metric(tr, metric, o, n, q, v_next);
         for (e = 0; e < n; e++) total[e] = m[e] = norm[e] = 0;
         for (s = 0; s < tr->active; s++) {
-            float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].alpha;
+            float *pi = badm_i_dual(tr, s) + o, alpha = tr->slot[s].full.alpha;
             if (tr->full.local_steps > 1) memcpy(d, tr->full.gradient[s] + o, n * sizeof(float));
             else badm_i_first_move(tr, s, r->param, o, n, q, d, moment);
             if (commit && tr->full.metric == BADM_SISA) memcpy(badm_i_slot_moment(tr, s) + o, moment, n * sizeof(float));
@@ -9689,7 +9774,7 @@ static void badm_i_move_range(badm_trainer *tr, const badm_i_range *r, badm_i_pa
     }
     if (!sums) return;
     sums->sum[BADM_I_PRIMAL] += badm_i_fold_lanes(lanes[BADM_I_PRIMAL]);
-    sums->sum[BADM_I_AGAINST] += badm_i_fold_lanes(lanes[BADM_I_AGAINST]) * tr->clip_factor;
+    sums->sum[BADM_I_AGAINST] += badm_i_fold_lanes(lanes[BADM_I_AGAINST]) * tr->full.clip_factor;
     sums->sum[BADM_I_MOMENTUM] += badm_i_fold_lanes(lanes[BADM_I_MOMENTUM]);
 }
 
@@ -9867,7 +9952,7 @@ static void badm_i_muon_delta(badm_trainer *tr, badm_i_run *run)
 #define BADM_I_METHOD(NAME, ID, VECTORS, DECOUPLED, BEGIN)                                      \
     BADM_API const badm_method *badm_method_##NAME(void)                                        \
     {                                                                                           \
-        static const badm_method method = { #NAME, ID, VECTORS, DECOUPLED, badm_i_##NAME##_delta, BEGIN }; \
+        static const badm_method method = { #NAME, ID, VECTORS, DECOUPLED, badm_i_##NAME##_delta, BEGIN, badm_i_check_baseline }; \
         return &method;                                                                         \
     }
 
@@ -10051,7 +10136,7 @@ static void badm_i_fetch_run(const badm_trainer *tr, size_t o, const float *w)
 {
     size_t i, v;
     uint32_t s;
-    for (i = 0; i < BADM_I_RUN; i += BADM_I_ALIGN / sizeof(float)) {
+    for (i = 0; i < BADM_I_RUN; i += BADM_I_PAD) {
         for (s = 0; tr->full.gradient[0] && s < tr->active; s++) BADM_I_FETCH(tr->full.gradient[s] + o + i);
         for (v = 0; v < tr->vector_count && v < 2; v++) BADM_I_CLAIM(tr->vector[v] + o + i);
         BADM_I_CLAIM(w + i);
@@ -10064,7 +10149,7 @@ static void badm_i_update_span(badm_trainer *tr, const badm_i_range *r, size_t s
     const badm_i_record *p = r->param;
     int per_slot = BADM_I_FULL && tr->full.form == BADM_PER_SLOT;
     float *w = tr->model->slab + p->offset + r->start, keep, shrink;
-    float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_FULL ? BADM_I_RUN : 1], square[BADM_I_FULL ? BADM_I_RUN : 1], clip = tr->clip_factor;
+    float d[BADM_I_RUN], g[BADM_I_RUN], q[BADM_I_FULL ? BADM_I_RUN : 1], square[BADM_I_FULL ? BADM_I_RUN : 1], clip = tr->full.clip_factor;
     size_t i, e;
     badm_i_run run;
     badm_i_decay_of(tr, p, &keep, &shrink);
@@ -10165,7 +10250,7 @@ static void badm_i_job_update(void *of, uint32_t worker, uint32_t job)
     badm_i_update_group(tr, worker, group, lanes);
     for (i = 0; i < BADM_I_SUMS; i++) if (used >> i & 1u) sum[i] = badm_i_fold_lanes(lanes[i]);
     if (!diagonal) {
-        sum[BADM_I_GRADIENT_METRIC] = sum[BADM_I_GRADIENT] * tr->clip_factor * tr->clip_factor;
+        sum[BADM_I_GRADIENT_METRIC] = sum[BADM_I_GRADIENT] * tr->full.clip_factor * tr->full.clip_factor;
         sum[BADM_I_STEP_METRIC] = sum[BADM_I_STEP];
     }
     sum[BADM_I_GRADIENT_METRIC] *= f * f;
@@ -10228,7 +10313,7 @@ static void badm_i_residuals(badm_trainer *tr, badm_report *out)
     if (tr->full.form == BADM_PER_SLOT && tr->full.allreduce) primal = tr->full.total[tr->n];
     if (tr->full.form == BADM_COLLAPSED) {
         float v = 0;
-        if (badm_i_wants_spread(tr)) v = tr->full.spread * tr->clip_factor * tr->clip_factor - badm_i_total(tr, BADM_I_GRADIENT_METRIC);
+        if (badm_i_wants_spread(tr)) v = tr->full.spread * tr->full.clip_factor * tr->full.clip_factor - badm_i_total(tr, BADM_I_GRADIENT_METRIC);
         if (!(v > 0)) v = 0;
         primal = primal / (sigma * sigma) + (v + tr->full.dispersion) / (sum * sum);
         tr->full.dispersion = tr->beta * tr->beta * tr->full.dispersion + (1.0f - tr->beta) * (1.0f - tr->beta) * v;
@@ -10392,25 +10477,7 @@ BADM_API float badm_schedule_factor(const badm_schedule *s, uint64_t step)
     return f > 1e-6f ? f : 1e-6f;
 }
 
-/* ---- checking a desc ---- */
-
-static badm_result badm_i_refuse(badm_i_fault *e, const char *message, unsigned long n0, unsigned long n1)
-{
-    return badm_i_error(e, BADM_ERR_ARGUMENT, BADM_I_TEXT("badm_trainer_desc"), message, NULL, n0, n1);
-}
-
-static int badm_i_uses_metric(const badm_trainer_desc *d, badm_metric metric)
-{
-    size_t i;
-    if (d->metric == metric) return 1;
-    for (i = 0; i < d->model->count; i++) {
-        const badm_i_record *r = badm_i_record_at(d->model, i);
-        if (r->gradient != BADM_I_NONE && r->metric == metric) return 1;
-    }
-    return 0;
-}
-
-static int badm_i_at_least(float x, float least) { return x >= least && badm_i_is_finite(x); }
+/* ---- checking a desc: what all methods want; the rest is in their records' `check` (>>methods) ---- */
 
 static badm_result badm_i_check_rates(const badm_rates *r, int is_badm, badm_i_fault *e)
 {
@@ -10460,7 +10527,7 @@ static badm_result badm_i_check_small(const badm_trainer_desc *d, badm_i_fault *
 
 static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_i_fault *e)
 {
-    int is_badm = d->method == NULL;
+    const badm_method *method = d->method ? d->method : badm_i_method_badm();
     badm_rates rates;
     size_t indices;
     if (d->model->error.code) { *e = d->model->error; return e->code = BADM_ERR_STATE; }
@@ -10486,42 +10553,8 @@ static badm_result badm_i_check_desc(const badm_trainer_desc *d, badm_i_fault *e
     rates.sigma = d->sigma;
     rates.rho = d->rho;
     rates.weight_decay = d->weight_decay;
-    if (badm_i_check_rates(&rates, is_badm, e)) return e->code;
-    if (!BADM_I_FULL && is_badm) return BADM_OK;
-    if (!badm_i_at_least(d->clip, 0)) return badm_i_refuse(e, BADM_I_TEXT("clip: a number >= 0 is expected"), 0, 0);
-    if (!badm_i_at_least(d->ridge, 0)) return badm_i_refuse(e, BADM_I_TEXT("ridge: a number >= 0 is expected"), 0, 0);
-    if (!badm_i_at_least(d->balance, 0) || (d->balance > 0 && d->balance < 1))
-        return badm_i_refuse(e, BADM_I_TEXT("balance: 0 or a number >= 1 is expected"), 0, 0);
-    if (!badm_i_at_least(d->beta1, 0) || !(d->beta1 < 1))
-        return badm_i_refuse(e, BADM_I_TEXT("beta1: 0 <= beta1 < 1 is expected"), 0, 0);
-    if (!badm_i_at_least(d->beta2, 0) || !(d->beta2 < 1))
-        return badm_i_refuse(e, BADM_I_TEXT("beta2: 0 <= beta2 < 1 is expected"), 0, 0);
-    if (!badm_i_at_least(d->eps, 0)) return badm_i_refuse(e, BADM_I_TEXT("eps: a number >= 0 is expected"), 0, 0);
-    if (!badm_i_at_least(d->momentum_decay, 0))
-        return badm_i_refuse(e, BADM_I_TEXT("momentum_decay: a number >= 0 is expected"), 0, 0);
-    if ((unsigned)d->metric >= BADM_METRIC_OF_TRAINER)
-        return badm_i_refuse(e, BADM_I_TEXT("metric: plain, diagonal, orthogonal or SISA is expected"), 0, 0);
-    if ((unsigned)d->form > BADM_PER_SLOT)
-        return badm_i_refuse(e, BADM_I_TEXT("form: BADM_COLLAPSED or BADM_PER_SLOT is expected"), 0, 0);
-    if (!is_badm) {
-        if (d->form != BADM_COLLAPSED || d->local_steps > 1)
-            return badm_i_refuse(e, BADM_I_TEXT("form and local_steps are BADM's; another method is set"), 0, 0);
-        return BADM_OK;
-    }
-    if (d->local_steps > 1 && d->form != BADM_PER_SLOT)
-        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: more than 1 needs form = BADM_PER_SLOT"), d->local_steps, 0);
-    if (d->local_steps > 1 && badm_i_uses_metric(d, BADM_ORTHOGONAL))
-        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: the orthogonal metric allows 1"), d->local_steps, 0);
-    if (d->local_steps > 1 && d->metric == BADM_SISA)
-        return badm_i_refuse(e, BADM_I_TEXT("local_steps is %0: SISA allows 1"), d->local_steps, 0);
-    if (d->metric == BADM_SISA && d->form != BADM_PER_SLOT)
-        return badm_i_refuse(e, BADM_I_TEXT("the SISA metric needs form = BADM_PER_SLOT"), 0, 0);
-    if (d->metric == BADM_SISA && (badm_i_uses_metric(d, BADM_PLAIN) || badm_i_uses_metric(d, BADM_DIAGONAL)
-                                   || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
-        return badm_i_refuse(e, BADM_I_TEXT("the SISA metric does not mix with others"), 0, 0);
-    if (d->ridge > 0 && (badm_i_uses_metric(d, BADM_DIAGONAL) || badm_i_uses_metric(d, BADM_ORTHOGONAL)))
-        return badm_i_refuse(e, BADM_I_TEXT("ridge needs the plain metric or SISA"), 0, 0);
-    return BADM_OK;
+    if (badm_i_check_rates(&rates, method->id == 0, e)) return e->code;
+    return method->check ? method->check(d, e) : BADM_OK;
 }
 
 /* ---- the plan: what a trainer needs, found before anything is taken ---- */
@@ -10649,7 +10682,7 @@ static void badm_i_derive(badm_trainer *tr, const badm_trainer_desc *d)
     tr->workers = d->workers < d->sub_batches ? d->workers : d->sub_batches;
 #endif
     tr->piece = d->micro_batch && d->micro_batch < sub ? d->micro_batch : sub;
-    tr->rho_factor = tr->mu_product = tr->clip_factor = 1.0f;
+    tr->rho_factor = tr->mu_product = 1.0f;
     if (BADM_I_FULL) tr->full.range_count = badm_i_count_ranges(tr, NULL);
     for (i = 0; BADM_I_FULL && i < d->model->count; i++) tr->full.trained += badm_i_record_at(d->model, i)->gradient != BADM_I_NONE;
     tr->has_moments = tr->method->id ? tr->method->vectors > 1 : BADM_I_FULL && (badm_i_has_moment(tr) || d->metric == BADM_SISA);
@@ -10942,7 +10975,8 @@ static badm_result badm_i_trainer_build(badm_trainer **out, const badm_trainer *
     return BADM_OK;
 }
 
-BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d)
+/* (Apart, so that a caller's stack does not hold both what this needs and what it needs before.) */
+BADM_I_APART BADM_API badm_result badm_trainer_new(badm_trainer **out, const badm_trainer_desc *d)
 {
     badm_i_plan_space space;
     badm_trainer *plan = badm_i_plan_in(d, &space);
@@ -11012,7 +11046,7 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
     uint32_t piece = 1;
     for (at = 0; at < tr->n; at += part, piece++) {
         part = tr->n - at < BADM_I_RANGE ? tr->n - at : BADM_I_RANGE;
-        if (s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].folded, piece);
+        if (BADM_I_FULL && s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].full.folded, piece);
         if (s > 1) badm_i_add_scaled(tr->level, part, weight, g + at, tr->mean + at);
         else if (s == 1) badm_i_join_scaled(tr->level, part, (float)tr->slot[0].count, tr->mean + at, weight, g + at);
         else if (tr->active == 1 && weight != 1.0f) badm_i_set_scaled(tr->level, part, weight, g + at, tr->mean + at);
@@ -11022,7 +11056,7 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
             if (s == 0) badm_i_set_scaled(tr->level, n, weight, square, tr->full.mean_square + i);
             else badm_i_add_scaled(tr->level, n, weight, square, tr->full.mean_square + i);
         }
-        badm_i_raise(&tr->pool, &tr->slot[s].folded, piece);
+        if (BADM_I_FULL) badm_i_raise(&tr->pool, &tr->slot[s].full.folded, piece);
     }
 }
 
@@ -11038,9 +11072,9 @@ static void badm_i_job_slot(void *of, uint32_t worker, uint32_t s)
     tr->slot[s].result = r;
     if (own) return;
     if (!r) badm_i_fold_slot(tr, s, g);
-    else {                              /* the step will be refused; nobody shall wait, nor write where a slot before still does */
-        if (s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].folded, (uint32_t)((tr->n - 1) / BADM_I_RANGE + 1));
-        badm_i_raise(&tr->pool, &tr->slot[s].folded, 0xFFFFFFFFu);
+    else if (BADM_I_FULL) {             /* the step will be refused; nobody shall wait, nor write where a slot before still does */
+        if (s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].full.folded, (uint32_t)((tr->n - 1) / BADM_I_RANGE + 1));
+        badm_i_raise(&tr->pool, &tr->slot[s].full.folded, 0xFFFFFFFFu);
     }
 }
 
@@ -11117,34 +11151,44 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_i_fault *e)
     return 1;
 }
 
+enum { BADM_I_COUNTED, BADM_I_LOSS, BADM_I_HITS, BADM_I_OF, BADM_I_SQUARE, BADM_I_FAILED, BADM_I_GATHERED };
+
+/* Success over machines, and their sums. */
+static badm_result badm_i_gather_machines(badm_trainer *tr, badm_i_fault *e, float all[BADM_I_GATHERED])
+{
+    badm_i_fault other;
+    if (e->code) memset(all, 0, BADM_I_GATHERED * sizeof *all);
+    all[BADM_I_FAILED] = e->code ? 1.0f : 0.0f;
+    if (badm_i_exchange(tr, all, BADM_I_GATHERED, &other) && !e->code) *e = other;
+    if (!e->code && all[BADM_I_FAILED] > 0)
+        badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL, 0, 0);
+    return e->code;
+}
+
 /* Loss, counts and success over slots and machines; sets alpha_s and tr->share = 1/all samples that counted. */
 static badm_result badm_i_gather(badm_trainer *tr, badm_i_fault *e, float *mean_loss, float *accuracy)
 {
-    float all[6] = { 0, 0, 0, 0, 0, 0 };        /* counted, loss times counted, hits, of, failures, square times counted */
+    float all[BADM_I_FULL ? BADM_I_GATHERED : BADM_I_SQUARE] = { 0 }, alone = badm_i_is_alone(tr) ? 1.0f : 0.0f;
     badm_i_sum loss = { 0, 0 }, square = { 0, 0 };
     uint32_t s;
-    badm_i_fault other;
     for (s = 0; s < tr->active; s++) {
         const badm_i_slot *slot = &tr->slot[s];
-        all[0] += (float)slot->count;
-        badm_i_sum_add(&loss, badm_i_is_alone(tr) ? slot->loss : slot->loss * (float)slot->count);
-        if (BADM_I_FULL) badm_i_sum_add(&square, badm_i_is_alone(tr) ? slot->full.square : slot->full.square * (float)slot->count);
-        all[2] += (float)slot->hits;
-        all[3] += (float)slot->hits_of;
+        float weight = alone > 0 ? 1.0f : (float)slot->count;
+        all[BADM_I_COUNTED] += (float)slot->count;
+        badm_i_sum_add(&loss, slot->loss * weight);
+        if (BADM_I_FULL) badm_i_sum_add(&square, slot->full.square * weight);
+        all[BADM_I_HITS] += (float)slot->hits;
+        all[BADM_I_OF] += (float)slot->hits_of;
     }
-    all[1] = badm_i_sum_value(&loss);
-    all[5] = badm_i_sum_value(&square);
-    if (BADM_I_FULL && e->code) { memset(all, 0, sizeof all); all[4] = 1; }
-    if (BADM_I_FULL && badm_i_exchange(tr, all, 6, &other)) { if (!e->code) *e = other; return e->code; }
-    if (e->code) return e->code;
-    if (BADM_I_FULL && all[4] > 0)
-        return badm_i_error(e, BADM_ERR_EXCHANGE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("another machine refused the step"), NULL,
-                            0, 0);
-    tr->share = all[0] > 0 ? 1.0f / all[0] : 0.0f;
-    for (s = 0; s < tr->active; s++) tr->slot[s].alpha = badm_i_is_alone(tr) ? 1.0f : (float)tr->slot[s].count * tr->share;
-    *mean_loss = badm_i_is_alone(tr) ? all[1] : all[1] * tr->share;
-    if (BADM_I_FULL) tr->full.spread = badm_i_is_alone(tr) ? all[5] : all[5] * tr->share;
-    *accuracy = all[3] > 0 ? all[2] / all[3] : -1.0f;
+    all[BADM_I_LOSS] = badm_i_sum_value(&loss);
+    if (BADM_I_FULL) all[BADM_I_SQUARE] = badm_i_sum_value(&square);
+    if (BADM_I_FULL ? badm_i_gather_machines(tr, e, all) : e->code) return e->code;
+    tr->share = all[BADM_I_COUNTED] > 0 ? 1.0f / all[BADM_I_COUNTED] : 0.0f;
+    for (s = 0; BADM_I_FULL && s < tr->active; s++)
+        tr->slot[s].full.alpha = alone > 0 ? 1.0f : (float)tr->slot[s].count * tr->share;
+    *mean_loss = all[BADM_I_LOSS] * (alone > 0 ? 1.0f : tr->share);
+    if (BADM_I_FULL) tr->full.spread = all[BADM_I_SQUARE] * (alone > 0 ? 1.0f : tr->share);
+    *accuracy = all[BADM_I_OF] > 0 ? all[BADM_I_HITS] / all[BADM_I_OF] : -1.0f;
     if (!badm_i_is_finite(*mean_loss))
         return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the loss is not finite"), NULL, 0, 0);
     return BADM_OK;
@@ -11212,7 +11256,7 @@ static void badm_i_measure(badm_trainer *tr, uint32_t count, float square)
         squares *= each * each;
     } else if (tr->active > 1) {
         float spread = -square, signal;
-        for (s = 0; s < tr->active; s++) spread += tr->slot[s].alpha * tr->slot[s].full.norm;
+        for (s = 0; s < tr->active; s++) spread += tr->slot[s].full.alpha * tr->slot[s].full.norm;
         spread *= samples / ((float)tr->active - 1.0f);
         if (!(spread > 0)) spread = 0;
         signal = square - spread / samples;
@@ -11256,7 +11300,7 @@ BADM_I_APART static badm_result badm_i_step(badm_trainer *tr, const uint32_t *in
     if (BADM_I_FULL && tr->full.settings != tr->model->settings) badm_i_make_groups(tr);
 again:
     tr->mean_ready = 0;
-    tr->clip_factor = 1.0f;
+    if (BADM_I_FULL) tr->full.clip_factor = 1.0f;
     for (i = 0; BADM_I_FULL && i < tr->full.group_count; i++) memset(&tr->full.partial[i], 0, sizeof tr->full.partial[i]);
     do {
         badm_i_divide(tr, count, active);
@@ -11280,7 +11324,7 @@ again:
             return badm_i_error(e, BADM_ERR_NONFINITE, BADM_I_TEXT("badm_step"), BADM_I_TEXT("the mean gradient's norm is not finite"),
                                 NULL, 0, 0);
         grad_norm = badm_sqrtf(square);
-        if (tr->full.clip > 0 && grad_norm > tr->full.clip) tr->clip_factor = tr->full.clip / grad_norm;
+        if (tr->full.clip > 0 && grad_norm > tr->full.clip) tr->full.clip_factor = tr->full.clip / grad_norm;
     }
     if (BADM_I_FULL && tr->full.local_steps > 1) {
         badm_i_parallel(tr, badm_i_job_first_move, tr->full.group_count, badm_i_little_update(tr), 1);
@@ -11316,7 +11360,7 @@ again:
         r->epoch = tr->epoch;
         r->samples = count * badm_i_local_steps(tr);
         r->rates = tr->rates;
-        r->clip_factor = tr->clip_factor;
+        r->clip_factor = BADM_I_FULL ? tr->full.clip_factor : 1.0f;
         r->grad_norm = grad_norm;
         r->tape_growths = tr->full.tape_growths;
         if (BADM_I_FULL && tr->full.monitors) badm_i_monitor(tr, r);
@@ -15223,6 +15267,7 @@ BADM_I_OFTEN
 #undef BADM_I_MAP
 #undef BADM_I_METHOD
 #undef BADM_I_BADM_BEGIN
+#undef BADM_I_CHECK_BADM
 #undef BADM_I_MICRO
 #undef BADM_I_MULTIPLY_ADD
 #undef BADM_I_APART
@@ -15294,6 +15339,7 @@ BADM_I_OFTEN
 #undef BADM_I_TALLEST
 #undef BADM_I_TEXT
 #undef BADM_I_FULL
+#undef BADM_I_MEMBERS
 #undef BADM_I_THREAD_CALL
 #undef BADM_I_TILE
 #undef BADM_I_TILE_RECORD

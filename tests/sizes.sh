@@ -84,7 +84,7 @@ fi
 # WebAssembly without a C library: the file, which is what a page loads.
 target=wasm
 if ! missing clang clang && ! missing wasm-ld lld; then
-    clang --target=wasm32 -ffreestanding -nostdlib -Oz -std=c99 -I. -DEMIT_IMPORT -DSIZES_QUIET -DBADM_SMALL -Wl,--export=main,--no-entry,--allow-undefined,--strip-all \
+    clang --target=wasm32 -ffreestanding -nostdlib -Oz -std=c99 -I. -DEMIT_IMPORT -DSIZES_QUIET -DBADM_SMALL -Wl,--export=main,--no-entry,--allow-undefined,--strip-all,--compress-relocations \
         tests/sizes.c tests/freestanding.c -o "$out/xor.wasm" &&
         echo "| wasm32, no C library | XOR 2-8-1, BADM_SMALL, the whole file | $(wc -c <"$out/xor.wasm") | | | | |"
 fi
