@@ -25,7 +25,7 @@ enum { NOISE = 64, FEATURES = 128, ROWS = 8, COLUMNS = 20 };
 typedef struct options {
     const char *data, *out, *method_name, *schedule_name, *classifier;
     uint32_t epochs, batch, sub_batches, workers, images, held_out, seed, critic_steps;
-    float lr, sigma, rho, beta2, clip, generator_step, seconds;
+    float lr, sigma, rho, beta1, beta2, clip, generator_step, seconds;
     const badm_method *method;      /* NULL: BADM */
     badm_metric metric;
     badm_schedule_kind schedule;
@@ -52,6 +52,7 @@ static const char usage[] =
     "  --sigma X         BADM's consensus weight; 1/sigma is the long-run step size (by method)\n"
     "  --rho X           BADM's proximal weight; rho/(rho+sigma) is the momentum (sigma)\n"
     "  --lr X            step size of rmsprop and adam (by method)\n"
+    "  --beta1 X         adam's momentum (0.5)\n"
     "  --beta2 X         of the averages of squares (0.9)\n"
     "  --generator X     the generator's step, times the critic's (1)\n"
     "  --clip X          the critic's weights stay within -X..X (0.02)\n"
@@ -87,7 +88,7 @@ static const char *complete_options(options *o)
         return "--epochs, --batch, --sub-batches and --critic-steps need at least 1";
     if (o->epochs > 10000) return "--epochs needs at most 10000";
     if (o->sub_batches > o->batch) return "--sub-batches cannot be more than the images in a --batch";
-    if (o->beta2 >= 1) return "--beta2 needs less than 1";
+    if (o->beta1 >= 1 || o->beta2 >= 1) return "--beta1 and --beta2 need less than 1";
     if (!*o->out) return "--out needs a folder";
     return NULL;
 }
@@ -99,7 +100,8 @@ static int read_options(options *o, int argc, char **argv)
         { "--epochs", COUNT, &o->epochs },               { "--batch", COUNT, &o->batch },                 { "--sub-batches", COUNT, &o->sub_batches },
         { "--workers", COUNT, &o->workers },             { "--seed", COUNT, &o->seed },                   { "--images", COUNT, &o->images },
         { "--held-out", COUNT, &o->held_out },           { "--critic-steps", COUNT, &o->critic_steps },   { "--lr", POSITIVE, &o->lr },
-        { "--sigma", POSITIVE, &o->sigma },              { "--rho", POSITIVE, &o->rho },                  { "--beta2", POSITIVE, &o->beta2 },
+        { "--sigma", POSITIVE, &o->sigma },              { "--rho", POSITIVE, &o->rho },                  { "--beta1", POSITIVE, &o->beta1 },
+        { "--beta2", POSITIVE, &o->beta2 },
         { "--clip", POSITIVE, &o->clip },                { "--generator", POSITIVE, &o->generator_step }, { "--seconds", POSITIVE, &o->seconds },
         { "--method", TEXT, &o->method_name },           { "--schedule", TEXT, &o->schedule_name },       { "--classifier", TEXT, &o->classifier },
         { "--out", TEXT, &o->out },                      { "--help", FLAG, &o->help },                    { NULL, FLAG, NULL }
@@ -107,7 +109,7 @@ static int read_options(options *o, int argc, char **argv)
     const char *wrong;
     memset(o, 0, sizeof *o);
     o->epochs = 16; o->batch = 64; o->sub_batches = 2; o->seed = 1; o->critic_steps = 5;
-    o->beta2 = 0.9f; o->clip = 0.02f; o->generator_step = 1;
+    o->beta1 = 0.5f; o->beta2 = 0.9f; o->clip = 0.02f; o->generator_step = 1;
     o->method_name = "diagonal"; o->schedule_name = "linear"; o->out = default_out();
     if (!read_arguments(known, argc, argv, &o->data)) return 0;
     wrong = complete_options(o);
@@ -243,6 +245,7 @@ static int new_trainer(badm_trainer **out, run *r, badm_model *m, badm_loss_fn l
     d.sigma = o->sigma / factor;
     d.rho = o->rho / factor;
     d.lr = o->lr * factor;
+    d.beta1 = o->beta1;
     d.beta2 = o->beta2;
     d.schedule.kind = o->schedule;
     d.schedule.total = steps;
