@@ -2376,9 +2376,14 @@ BADM_I_LOOP(badm_i_add_to_lanes, (n, x, y, lane), size_t n, const float *x, cons
 
 BADM_I_INLINE void badm_i_sum_to_lanes_body(size_t n, const float *x, float *lane)
 {
-    size_t i, j;
-    for (i = 0; i + BADM_I_LANES <= n; i += BADM_I_LANES)
-        for (j = 0; j < BADM_I_LANES; j++) lane[j] += x[i + j];
+    float sum[BADM_I_LANES];
+    size_t i = 0, j;
+    if (n >= BADM_I_LANES) {
+        for (j = 0; j < BADM_I_LANES; j++) sum[j] = lane[j];
+        for (; i + BADM_I_LANES <= n; i += BADM_I_LANES)
+            for (j = 0; j < BADM_I_LANES; j++) sum[j] += x[i + j];
+        for (j = 0; j < BADM_I_LANES; j++) lane[j] = sum[j];
+    }
     for (j = 0; i < n; i++, j++) lane[j] += x[i];
 }
 BADM_I_LOOP(badm_i_sum_to_lanes, (n, x, lane), size_t n, const float *x, float *lane)
@@ -4254,14 +4259,21 @@ typedef void (*badm_i_slopes)(int level, size_t n, const float *in, const float 
     BADM_I_LOOP(badm_i_##NAME##_slopes, (n, in, out, dy, kept, dx), size_t n, const float *in, const float *out, const float *dy, \
                 uint32_t kept, float *dx)
 
+/* On a trainer's tape y's gradient, which is used up here, becomes that of x in place, if that has none yet. Of equal sizes. */
+BADM_I_INLINE int badm_i_grad_hand_on(badm_tape *t, badm_tensor *y, badm_tensor *x)
+{
+    if (!t->written || !x->op || !x->wants_grad || x->grad) return 0;
+    x->grad = y->grad;
+    y->grad = NULL;
+    return 1;
+}
+
 static void badm_i_elementwise_backward(badm_tape *t, badm_tensor *y, badm_i_slopes slopes)
 {
     int fresh;
     badm_tensor *in = y->in[0];
     float *dx;
-    if (t->written && in->op && in->wants_grad && !in->grad) {      /* a trainer's: y's gradient, used up here, becomes x's in place */
-        in->grad = y->grad;
-        y->grad = NULL;
+    if (badm_i_grad_hand_on(t, y, in)) {
         slopes(t->level, badm_size(y), in->data, y->data, in->grad, 0, in->grad);
         return;
     }
@@ -5289,9 +5301,10 @@ BADM_API badm_tensor *badm_mean_axis(badm_tape *t, badm_tensor *x, unsigned axis
 static void badm_i_reshape_backward(badm_tape *t, badm_tensor *y)
 {
     const float *dy = badm_grad(t, y);
-    float *dx = badm_grad(t, y->in[0]);
-    size_t i, n = badm_size(y);
-    if (dx) for (i = 0; i < n; i++) dx[i] += dy[i];
+    float *dx;
+    if (badm_i_grad_hand_on(t, y, y->in[0])) return;
+    dx = badm_grad(t, y->in[0]);
+    if (dx) badm_i_add(t->level, badm_size(y), dy, dx);
 }
 
 BADM_API badm_tensor *badm_reshape(badm_tape *t, badm_tensor *x, unsigned rank, const badm_dim *shape)
