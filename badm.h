@@ -126,10 +126,11 @@
        BADM_CBLAS_HEADER      its header: default <cblas.h>; -DBADM_CBLAS_HEADER='"openblas/cblas.h"' or '<Accelerate/Accelerate.h>'
        BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
        BADM_NO_PDADMM, BADM_NO_SPARSE_SGD, BADM_NO_GROWTH     everywhere: leave out these methods
-       BADM_SMALL             not half of the code and less memory, for microcontrollers: BADM in the collapsed form with the plain metric,
+       BADM_SMALL             a third of the code and half of the memory, for microcontrollers: BADM in the collapsed form with the plain metric,
                               and the other methods; in one block; without threads, schedules (`rates` remains), clipping, ridge,
-                              monitors (the report has loss and accuracy), layers with buffers, tables by presence, normal initial
-                              values. Asked for, they are refused with BADM_ERR_BUILD. The same bits. Best with BADM_NO_TEXT
+                              monitors (the report has loss and accuracy; a checkpoint loses what diagnosis remembers), layers with
+                              buffers, tables by presence, normal initial values. Asked for, they are refused with BADM_ERR_BUILD.
+                              The same bits. Best with BADM_NO_TEXT: errors are then their codes inside, too
        BADM_SELF_TEST         compiles badm_self_test()
 
    MEMORY

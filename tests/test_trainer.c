@@ -1272,6 +1272,42 @@ TEST(a_small_build_trains_and_refuses_what_it_left_out)
     CHECK(trainer_small_learns(1) < 0.01f);
 }
 
+float trainer_small_continues(buffer *checkpoint, uint32_t steps);
+
+/* There and back: the loss is that of never having moved, but for the rounding of fused products. */
+TEST(a_checkpoint_goes_on_in_a_small_build_and_comes_back)
+{
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_report r;
+    badm_writer w;
+    badm_reader back;
+    problem p;
+    float loss[3];
+    int i;
+    problem_new(&p, PROBLEM_XOR, NULL, 1);
+    badm_trainer_defaults(&d);
+    d.model = p.model; d.loss = problem_loss; d.user = &p; d.max_batch = 4; d.sub_batches = 2;
+    d.sigma = 0.5f;
+    d.rho = 4.5f;
+    tr = start(&d);
+    for (i = 0; i < 60; i++) {
+        CHECK_INT(badm_step(tr, NULL, 4, &r), BADM_OK);
+        if (i % 20 == 19) loss[i / 20] = r.loss;
+        if (i != 19) continue;
+        w = buffer_writer(&checkpoint);
+        CHECK_INT(badm_checkpoint_save_to(tr, &w), BADM_OK);
+    }
+    CHECK_NEAR(trainer_small_continues(&checkpoint, 20), loss[1], 1e-4 * loss[1]);
+    back = buffer_reader(&checkpoint);
+    CHECK_INT(badm_checkpoint_load_from(tr, &back), BADM_OK);
+    CHECK_INT(badm_trainer_step(tr), 40);
+    for (i = 0; i < 20; i++) CHECK_INT(badm_step(tr, NULL, 4, &r), BADM_OK);
+    CHECK_NEAR(r.loss, loss[2], 1e-4 * loss[2]);
+    badm_trainer_free(tr);
+    problem_free(&p);
+}
+
 TEST(a_checkpoint_of_another_trainer_is_refused)
 {
     const problem_variant *all;
@@ -1353,5 +1389,6 @@ TEST_MAIN(
     RUN(a_new_step_scale_takes_effect_at_once)
     RUN(a_new_weight_decay_takes_effect_at_once)
     RUN(a_small_build_trains_and_refuses_what_it_left_out)
+    RUN(a_checkpoint_goes_on_in_a_small_build_and_comes_back)
     RUN(a_checkpoint_of_another_trainer_is_refused)
 )

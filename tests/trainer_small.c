@@ -4,6 +4,7 @@
 #endif
 #include "other_build.h"
 #include "badm.h"
+#include "buffer.h"
 #include "problems.h"
 
 static union { unsigned char bytes[32 * 1024]; double aligned; } small_block;
@@ -23,6 +24,7 @@ static void small_log(badm_result r, const char *text, void *user) { (void)r; (v
 
 int trainer_small_refuses(int which, badm_result *found);
 float trainer_small_learns(int adam);
+float trainer_small_continues(buffer *checkpoint, uint32_t steps);
 
 /* Tries thing number `which` that is left out; 0 where there are no more. */
 int trainer_small_refuses(int which, badm_result *found)
@@ -83,4 +85,22 @@ float trainer_small_learns(int adam)
     left = badm_memory_left(&mem);
     for (i = 0; i < 500; i++) if (badm_step(tr, NULL, 4, &r) != BADM_OK) return 1e9f;
     return left == badm_memory_left(&mem) && badm_diagnose(tr, NULL, 0) == 0 ? r.loss : 1e9f;
+}
+
+/* The loss of the last of so many steps from a checkpoint on, which is then written as it is after them; 1e9: an error. */
+float trainer_small_continues(buffer *checkpoint, uint32_t steps)
+{
+    badm_memory mem;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_report r;
+    problem p;
+    badm_reader from = buffer_reader(checkpoint);
+    badm_writer to;
+    small_begin(&mem, &p, &d);
+    r.loss = 0;
+    if (badm_trainer_new(&tr, &d) != BADM_OK || badm_checkpoint_load_from(tr, &from) != BADM_OK) return 1e9f;
+    for (; steps > 0; steps--) if (badm_step(tr, NULL, 4, &r) != BADM_OK) return 1e9f;
+    to = buffer_writer(checkpoint);
+    return badm_checkpoint_save_to(tr, &to) == BADM_OK ? r.loss : 1e9f;
 }
