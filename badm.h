@@ -127,7 +127,7 @@
        BADM_CBLAS_LEAST       the multiplications from which a product counts as large: default 8192
        BADM_NO_PDADMM, BADM_NO_SPARSE_SGD, BADM_NO_GROWTH     everywhere: leave out these methods
        BADM_SMALL             a third of the code and half of the memory, for microcontrollers: BADM in the collapsed form with the plain metric,
-                              and the other methods; in one block; without threads, schedules (`rates` remains), clipping, ridge,
+                              and the other methods; models and trainers in blocks; without threads, schedules (`rates` remains), clipping, ridge,
                               monitors (the report has loss and accuracy; a checkpoint loses what diagnosis remembers), layers with
                               buffers, tables by presence, normal initial values. Asked for, they are refused with BADM_ERR_BUILD.
                               The same bits. Best with BADM_NO_TEXT: errors are then their codes inside, too
@@ -332,8 +332,8 @@ typedef struct badm_trainer badm_trainer;
 /* A parameter is a place, not a pointer: inside a loss its numbers are reached by badm_param_use(). */
 typedef struct badm_param { badm_model *model; badm_dim index; } badm_param;
 
-/* NULL only when there is no memory for the model itself. Later errors stick in the model, and trainers refuse it.
-   The seed makes the initial values. */
+/* NULL only when there is no memory for the model itself: layers put up with that. Later errors stick in the model. Trainers refuse
+   both. The seed makes the initial values. */
 BADM_API badm_model *badm_model_new(uint64_t seed);
 BADM_API badm_model *badm_model_new_in(badm_memory *mem, uint64_t seed);
 BADM_API void badm_model_free(badm_model *m);
@@ -1545,13 +1545,16 @@ static void badm_i_block_free(badm_memory *mem, void *p)
     }
 }
 
+/* BADM_SMALL gives out memory of blocks alone. */
+static int badm_i_in_block(const badm_memory *mem) { return !BADM_I_FULL || (mem && mem->block); }
+
 /* NULL when there is no memory. Not cleared. mem NULL: BADM_MALLOC. */
 static void *badm_i_alloc(badm_memory *mem, size_t bytes)
 {
     unsigned char *raw, *p;
     size_t whole = badm_i_plus(bytes, BADM_I_HEAD + BADM_I_ALIGN);
-    if (whole == BADM_I_NONE) return NULL;
-    if (mem && mem->block) return badm_i_block_alloc(mem, bytes);
+    if (whole == BADM_I_NONE || (!BADM_I_FULL && !(mem && mem->block))) return NULL;
+    if (badm_i_in_block(mem)) return badm_i_block_alloc(mem, bytes);
     if (mem) raw = mem->alloc ? (unsigned char *)mem->alloc(whole, mem->user) : NULL;      /* NULL: a block that is none */
     else {
 #ifdef BADM_I_MALLOC
@@ -1570,7 +1573,7 @@ static void *badm_i_alloc(badm_memory *mem, size_t bytes)
 static void badm_i_free(badm_memory *mem, void *p)
 {
     if (!p) return;
-    if (mem && mem->block) badm_i_block_free(mem, p);
+    if (badm_i_in_block(mem)) badm_i_block_free(mem, p);
     else if (mem) mem->free(badm_i_piece_of(p)->raw, mem->user);
     else {
 #ifdef BADM_I_FREE
@@ -3107,12 +3110,11 @@ static size_t badm_i_shape_size(const badm_shape *s)
     return n;
 }
 
-static int badm_i_same_shape(const badm_shape *a, const badm_shape *b)
+static int badm_i_same_shape(unsigned a_rank, const badm_dim *a, unsigned b_rank, const badm_dim *b)
 {
     unsigned i;
-    if (a->rank != b->rank) return 0;
-    for (i = 0; i < a->rank; i++) if (a->dim[i] != b->dim[i]) return 0;
-    return 1;
+    for (i = 0; i < a_rank && i < b_rank; i++) if (a[i] != b[i]) return 0;
+    return a_rank == b_rank;
 }
 
 BADM_I_INLINE badm_i_record *badm_i_record_at(const badm_model *m, size_t index)
@@ -3125,10 +3127,10 @@ BADM_I_INLINE badm_i_record *badm_i_record_at(const badm_model *m, size_t index)
 
 BADM_I_INLINE badm_i_record *badm_i_record_of(badm_param p) { return badm_i_record_at(p.model, p.index); }
 
-static void badm_i_model_fail(badm_model *m, badm_result code, const char *operation, const char *message,
+BADM_I_ASIDE static void badm_i_model_fail(badm_model *m, badm_result code, const char *operation, const char *message,
                               const char *name, unsigned long n0, unsigned long n1)
 {
-    if (m->error.code == BADM_OK) badm_i_error(&m->error, code, operation, message, name, n0, n1);
+    if (m && m->error.code == BADM_OK) badm_i_error(&m->error, code, operation, message, name, n0, n1);
 }
 
 static badm_result badm_i_model_report(badm_model *m, const badm_i_fault *e)
@@ -3157,7 +3159,7 @@ static int badm_i_slab_is_last(const badm_model *m)
 
 static void badm_i_slab_free(badm_model *m)
 {
-    if (!m->memory || !m->memory->block) badm_i_free(m->memory, m->slab);
+    if (!badm_i_in_block(m->memory)) badm_i_free(m->memory, m->slab);
     else if (badm_i_slab_is_last(m)) m->memory->low -= m->capacity * sizeof(float);
 }
 
@@ -3168,7 +3170,7 @@ static int badm_i_slab_grow(badm_model *m, size_t floats)
     float *slab;
     if (bytes == BADM_I_NONE) return 0;
     if (want > m->capacity) {
-        if (m->memory && m->memory->block) {
+        if (badm_i_in_block(m->memory)) {
             badm_memory *mem = m->memory;
             if (badm_i_slab_is_last(m)) {
                 size_t more = bytes - m->capacity * sizeof(float);
@@ -3329,7 +3331,7 @@ static badm_param badm_i_param_add(badm_model *m, const char *name, const char *
     p.model = m;
     p.index = (badm_dim)-1;
     memset(&s, 0, sizeof s);
-    if (m->error.code) return p;
+    if (!m || m->error.code) return p;          /* a model that could not be had: the trainer refuses it */
     if (length == 0 || whole > BADM_I_NAME_LIMIT || badm_i_begins(name, "badm.")) {
         badm_i_model_fail(m, BADM_ERR_ARGUMENT, who,
             BADM_I_TEXT("name \"%n\": 1 to 200 bytes that do not begin with \"badm.\" are expected"), name, 0, 0);
@@ -3610,7 +3612,7 @@ BADM_API badm_result badm_model_copy(badm_model *to, const badm_model *from)
     for (i = 0; i < to->count || i < from->count; i++) {
         const badm_i_record *a = badm_i_record_at(to, i), *b = badm_i_record_at(from, i);
         const badm_i_record *r = a ? a : b;
-        if (a && b && !a->mapped && badm_i_equal(a->name, b->name) && badm_i_same_shape(&a->shape, &b->shape)) continue;
+        if (a && b && !a->mapped && badm_i_equal(a->name, b->name) && badm_i_same_shape(a->shape.rank, a->shape.dim, b->shape.rank, b->shape.dim)) continue;
         badm_i_error(&e, BADM_ERR_MODEL, BADM_I_TEXT("badm_model_copy"), a && a->mapped
             ? BADM_I_TEXT("\"%n\" is mapped from an array that cannot be written")
             : BADM_I_TEXT("\"%n\" has no counterpart of the same name and shape"), r->name, 0, 0);
@@ -4171,7 +4173,7 @@ BADM_API float *badm_param_grad(badm_tape *t, badm_param p)
 static void badm_i_param_place(const badm_tape *t, badm_tensor *y, badm_param p, const badm_i_record *r)
 {
     int trained = badm_i_is_trained(t, p, r);
-    y->data = (float *)(uintptr_t)(t->full.local && trained ? t->full.local + r->gradient : badm_i_record_values(p.model, r));
+    y->data = (float *)(uintptr_t)(BADM_I_FULL && t->full.local && trained ? t->full.local + r->gradient : badm_i_record_values(p.model, r));
     y->grad = t->grads && trained ? t->grads + r->gradient : NULL;
     y->args = y->grad && t->written ? t->written + p.index : NULL;
     y->wants_grad = t->recording && trained;
@@ -5100,8 +5102,7 @@ static badm_tensor *badm_i_loss_of_two(badm_tape *t, const badm_op *op, badm_ten
                                        size_t args_bytes)
 {
     badm_tensor *in[2];
-    badm_shape a = badm_i_shape_of(x), b = badm_i_shape_of(target);
-    if (!badm_i_same_shape(&a, &b) || badm_size(x) == 0)
+    if (!badm_i_same_shape(x->rank, x->shape, target->rank, target->shape) || badm_size(x) == 0)
         return badm_i_shape_error(t, op->name, BADM_I_TEXT("%a and target %b: equal shapes are expected"), x, target);
     in[0] = x;
     in[1] = target;
@@ -8012,10 +8013,10 @@ BADM_API badm_tensor *badm_gru_gates(badm_tape *t, badm_tensor *from_input, badm
     static const badm_op op = { BADM_I_TEXT("gru_gates"), badm_i_gru_gates_forward, badm_i_gru_gates_backward };
     badm_tensor *in[3];
     float *gates;
-    badm_shape a = badm_i_shape_of(from_input), b = badm_i_shape_of(from_hidden);
-    if (!badm_i_same_shape(&a, &b))
+    const badm_dim *a = from_input->shape;
+    if (!badm_i_same_shape(from_input->rank, a, from_hidden->rank, from_hidden->shape))
         return badm_i_shape_error(t, op.name, BADM_I_TEXT("%a and %b: projections of equal shapes are expected"), from_input, from_hidden);
-    if (hidden->rank != 2 || a.rank != 2 || a.dim[0] != hidden->shape[0] || (uint64_t)hidden->shape[1] * 3 != a.dim[1])
+    if (hidden->rank != 2 || from_input->rank != 2 || a[0] != hidden->shape[0] || (uint64_t)hidden->shape[1] * 3 != a[1])
         return badm_i_shape_error(t, op.name, BADM_I_TEXT("projections %a with state %b: [n,3*hidden] and [n,hidden] are expected"),
                                   from_input, hidden);
     in[0] = from_input;
@@ -9016,7 +9017,7 @@ static float badm_i_scale(const badm_trainer *tr, const badm_i_record *r)
 }
 
 /* Keeps the error of the lowest slot. */
-static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const badm_i_fault *e)
+BADM_I_ASIDE static badm_result badm_i_worker_fail(badm_i_worker *w, uint32_t slot, const badm_i_fault *e)
 {
     if (w->error.code == BADM_OK || slot < w->error_slot) {
         w->error = *e;
@@ -10840,7 +10841,7 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_i_fault *e)
 {
     badm_memory *mem = tr->memory;
     size_t bytes;
-    if (!BADM_I_FULL || (mem && mem->block)) {
+    if (badm_i_in_block(mem)) {
         size_t low = badm_i_round_up(mem->low, BADM_I_ALIGN) + (BADM_I_FULL ? 0 : badm_i_round_up(sizeof *tr, BADM_I_ALIGN));
         size_t high = mem->high, low_before = mem->low;
         badm_result r;
@@ -10865,7 +10866,7 @@ static badm_result badm_i_measure_tape(badm_trainer *tr, badm_i_fault *e)
 /* Bytes of the memory's that an allocation takes. */
 static size_t badm_i_cost(const badm_memory *mem, size_t bytes)
 {
-    return mem && mem->block ? badm_i_plus(badm_i_round_up(bytes, BADM_I_ALIGN), BADM_I_HEAD) : badm_i_alloc_cost(bytes);
+    return badm_i_in_block(mem) ? badm_i_plus(badm_i_round_up(bytes, BADM_I_ALIGN), BADM_I_HEAD) : badm_i_alloc_cost(bytes);
 }
 
 static badm_result badm_i_plan(badm_trainer *tr, const badm_trainer_desc *d, badm_i_fault *e)
@@ -11003,10 +11004,10 @@ BADM_I_APART BADM_API badm_result badm_trainer_new(badm_trainer **out, const bad
         size_t wanted = plan->memory_wanted;
         r = badm_i_trainer_build(out, plan, &e);
         if (r == BADM_ERR_MEMORY)
-            badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), d->memory && d->memory->block
+            badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"), badm_i_in_block(d->memory)
                 ? BADM_I_TEXT("%0 bytes are needed, the block has %1") : BADM_I_TEXT("%0 bytes are needed, the allocator refused"), NULL,
                 (unsigned long)wanted, d->memory ? (unsigned long)badm_memory_left(d->memory) : 0);
-    } else if (r == BADM_ERR_MEMORY && d->memory && d->memory->block) {
+    } else if (r == BADM_ERR_MEMORY && badm_i_in_block(d->memory)) {
         badm_i_error(&e, r, BADM_I_TEXT("badm_trainer_new"),
                      BADM_I_TEXT("the block's %1 bytes are too few even to measure the graph; more than %0 are needed"), NULL,
                      (unsigned long)(plan ? plan->memory_wanted : sizeof *plan), (unsigned long)badm_memory_left(d->memory));
@@ -11059,7 +11060,7 @@ static void badm_i_fold_slot(badm_trainer *tr, uint32_t s, const float *g)
     size_t at, i, n, part;
     uint32_t piece = 1;
     for (at = 0; at < tr->n; at += part, piece++) {
-        part = tr->n - at < BADM_I_RANGE ? tr->n - at : BADM_I_RANGE;
+        part = !BADM_I_FULL || tr->n - at < BADM_I_RANGE ? tr->n - at : BADM_I_RANGE;
         if (BADM_I_FULL && s > 0) badm_i_await(&tr->pool, &tr->slot[s - 1].full.folded, piece);
         if (s > 1) badm_i_add_scaled(tr->level, part, weight, g + at, tr->mean + at);
         else if (s == 1) badm_i_join_scaled(tr->level, part, (float)tr->slot[0].count, tr->mean + at, weight, g + at);
@@ -11148,7 +11149,7 @@ static int badm_i_slots_failed(badm_trainer *tr, badm_i_fault *e)
         if (tr->worker[i].error.code != BADM_ERR_MEMORY || t->wanted <= t->capacity) continue;
         if (want < t->wanted) want = badm_i_round_up(t->wanted, BADM_I_ALIGN);
         if (t->wanted > tr->memory_wanted) tr->memory_wanted = t->wanted;
-        if ((!tr->memory || !tr->memory->block) && want != BADM_I_NONE) {
+        if (!badm_i_in_block(tr->memory) && want != BADM_I_NONE) {
             void *arena = badm_i_alloc(tr->memory, want);
             if (!arena) continue;
             badm_i_free(tr->memory, t->arena);

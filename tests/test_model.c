@@ -125,6 +125,32 @@ TEST(bad_names_are_refused)
     refused("badm.step", 1, shape, BADM_ERR_ARGUMENT, "badm.step");
 }
 
+/* Whoever does not look whether there was memory for the model learns it from the trainer. */
+TEST(layers_put_up_with_a_model_that_is_none)
+{
+    badm_memory none;
+    badm_model *m;
+    badm_trainer_desc d;
+    badm_trainer *tr;
+    badm_linear l;
+    badm_memory_block(&none, NULL, 0);
+    m = badm_model_new_in(&none, 1);
+    CHECK(m == NULL);
+    l = badm_linear_new(m, "l", 2, 3);
+    CHECK(badm_param_data(l.weight) == NULL);
+    badm_group_norm_new(m, "n", 3, 4);
+    badm_embedding_new(m, "e", 3, 4);
+    badm_conv2d_new(m, "c", 3, 4, 2, badm_conv_defaults());
+    badm_multihead_new(m, "a", 3, 2);
+    badm_gru_new(m, "g", 3, 2);
+    badm_trainer_defaults(&d);
+    d.model = m;
+    CHECK_INT(badm_trainer_new(&tr, &d), BADM_ERR_ARGUMENT);
+    CHECK(tr == NULL);
+    CHECK(strcmp(badm_model_error(m), badm_result_text(BADM_ERR_MEMORY)) == 0);
+    badm_model_free(m);
+}
+
 TEST(a_name_of_200_bytes_is_taken)
 {
     static const badm_dim shape[1] = { 3 };
@@ -573,6 +599,7 @@ TEST_MAIN(
     RUN(a_scalar_and_four_dimensions_are_parameters)
     RUN(a_buffer_is_stored_but_not_trained)
     RUN(bad_names_are_refused)
+    RUN(layers_put_up_with_a_model_that_is_none)
     RUN(a_name_of_200_bytes_is_taken)
     RUN(bad_shapes_are_refused)
     RUN(sizes_whose_bytes_overflow_are_refused)

@@ -1267,7 +1267,7 @@ TEST(a_small_build_trains_and_refuses_what_it_left_out)
     badm_result found;
     int i;
     for (i = 0; trainer_small_refuses(i, &found); i++) CHECK_INT(found, BADM_ERR_BUILD);
-    CHECK_INT(i, 18);
+    CHECK_INT(i, 19);
     CHECK(trainer_small_learns(0) < 0.01f);
     CHECK(trainer_small_learns(1) < 0.01f);
 }

@@ -60,6 +60,10 @@ int trainer_small_refuses(int which, badm_result *found)
         badm_set_metric(p.model, "", BADM_DIAGONAL);
         *found = badm_model_result(p.model);
         return 1;
+    case 18:                                        /* there is no memory but a block's */
+        d.model = badm_model_new(1);
+        *found = d.model ? BADM_OK : badm_trainer_new(&tr, &d) == BADM_ERR_ARGUMENT ? BADM_ERR_BUILD : BADM_OK;
+        return 1;
     default: return 0;
     }
     *found = badm_trainer_new(&tr, &d);
