@@ -273,6 +273,15 @@ port_gesture()
     [ "$(head -n 1 "$dir/said")" = "$(head -n 1 "$dir/printed")" ] || { echo "the device learned something else"; return 1; }
 }
 
+# The README's first program as it is, on machines without an operating system.
+first_program()
+{
+    program=examples/xor.c does=runs
+    "$1" && printf '%s\n' "0 xor 0 = 0" "0 xor 1 = 1" "1 xor 0 = 1" "1 xor 1 = 0" | diff - "$dir/printed"
+}
+port_xor_cortex_m4f() { first_program port_cortex_m4f; }
+port_xor_rv32imafc() { first_program port_rv32imafc; }
+
 # ---- compilers that only have a front end here: what they compile is the library without an operating system ----
 
 front_end()
