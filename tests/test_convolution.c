@@ -313,7 +313,7 @@ TEST(avx2_and_avx512_give_the_same_bits)
             badm_tape *t;
             float grads[1];
             CHECK_INT(badm_tape_new(&t, NULL, (size_t)16 << 20), BADM_OK);
-            t->level = level;
+            t->level = (uint8_t)level;
             t->full.kernels = badm_i_kernels_of(level);
             badm_tape_watch(t, m, grads);
             for (k = 0; k < c->inputs; k++) x[k] = golden_variable(t, &golden_tensors[c->tensor + k], 1);

@@ -153,7 +153,7 @@ TEST(every_width_and_instruction_set_adds_in_the_order_of_columns)
             badm_tensor *x, *y;
             uint32_t i, j, k, wrong = 0;
             bench_open(&b, COLS, width, width);
-            if (level < b.t->level) b.t->level = level;
+            if (level < b.t->level) b.t->level = (uint8_t)level;
             x = badm_param_use(b.t, b.x);
             y = badm_sparse_matmul(b.t, a, x);
             for (i = 0; i < ROWS; i++)

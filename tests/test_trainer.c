@@ -1298,12 +1298,12 @@ TEST(a_checkpoint_goes_on_in_a_small_build_and_comes_back)
         w = buffer_writer(&checkpoint);
         CHECK_INT(badm_checkpoint_save_to(tr, &w), BADM_OK);
     }
-    CHECK_NEAR(trainer_small_continues(&checkpoint, 20), loss[1], 1e-4 * loss[1]);
+    CHECK_NEAR((double)trainer_small_continues(&checkpoint, 20), (double)loss[1], 1e-4 * (double)loss[1]);
     back = buffer_reader(&checkpoint);
     CHECK_INT(badm_checkpoint_load_from(tr, &back), BADM_OK);
     CHECK_INT(badm_trainer_step(tr), 40);
     for (i = 0; i < 20; i++) CHECK_INT(badm_step(tr, NULL, 4, &r), BADM_OK);
-    CHECK_NEAR(r.loss, loss[2], 1e-4 * loss[2]);
+    CHECK_NEAR((double)r.loss, (double)loss[2], 1e-4 * (double)loss[2]);
     badm_trainer_free(tr);
     problem_free(&p);
 }
