@@ -105,7 +105,7 @@ static int train(const char *part, badm_trainer_desc *d, uint32_t count, int ste
 }
 #endif
 
-/* ---- XOR: 2-4-1, the least that learns it always, and 2-8-1 ---- */
+/* ---- XOR: 2-4-1, for the smallest machines, and 2-8-1 ---- */
 
 typedef struct { badm_linear hidden, output; } xor_net;
 
